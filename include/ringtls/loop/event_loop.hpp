@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+// The loop that a thread's coroutines run on.
+#pragma once
+
+#include <ringtls/coro/task.hpp>
+#include <ringtls/loop/clock.hpp>
+#include <ringtls/loop/operation.hpp>
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+namespace ringtls {
+
+/// What poll(2) waits for and answers; a set.
+enum class poll_events : short {
+    none = 0,
+    readable = 0x001, ///< POLLIN
+    writable = 0x004, ///< POLLOUT
+    error = 0x008,    ///< POLLERR: answered, never asked for
+    hangup = 0x010,   ///< POLLHUP: answered, never asked for
+};
+constexpr poll_events operator|(poll_events a, poll_events b) noexcept {
+    return static_cast<poll_events>(static_cast<short>(a) | static_cast<short>(b));
+}
+constexpr poll_events operator&(poll_events a, poll_events b) noexcept {
+    return static_cast<poll_events>(static_cast<short>(a) & static_cast<short>(b));
+}
+
+/// Waits until a descriptor is ready. Completes with poll(2)'s answer.
+class [[nodiscard]] poll_operation final : public basic_operation<poll_operation, poll_events> {
+  public:
+    poll_operation(event_loop& loop, int fd, poll_events events) noexcept;
+    ~poll_operation() { abandon(); }
+    [[nodiscard]] poll_events take_value() const noexcept { return answer_; }
+
+  private:
+    wait_for attempt() override;
+    int descriptor() const noexcept override { return fd_; }
+
+    int fd_;
+    poll_events asked_;
+    poll_events answer_ = poll_events::none;
+};
+
+/// Waits for a point in time.
+class [[nodiscard]] sleep_operation final : public basic_operation<sleep_operation, void> {
+  public:
+    sleep_operation(event_loop& loop, loop_clock::time_point until) noexcept;
+    ~sleep_operation() { abandon(); }
+
+  private:
+    wait_for attempt() override;
+    bool expire() noexcept override;
+
+    loop_clock::time_point until_;
+};
+
+/// Lets everything else that is ready run first.
+class [[nodiscard]] yield_operation final : public basic_operation<yield_operation, void> {
+  public:
+    explicit yield_operation(event_loop& loop) noexcept;
+    ~yield_operation() { abandon(); }
+
+  private:
+    wait_for attempt() override;
+
+    bool yielded_ = false;
+};
+
+/// How a loop is set up. Each setter returns the options, so that they chain.
+class event_loop_options {
+  public:
+    event_loop_options() noexcept = default;
+
+    /// Time by this clock, which must outlive the loop; the default is the system's.
+    event_loop_options& clock(const manual_clock& by) noexcept {
+        clock_ = &by;
+        return *this;
+    }
+    /// "io_uring", or empty: the environment's RINGTLS_DRIVER, or else the best there is.
+    event_loop_options& driver(std::string_view name) noexcept {
+        driver_ = name;
+        return *this;
+    }
+
+    [[nodiscard]] const manual_clock* clock() const noexcept { return clock_; }
+    [[nodiscard]] std::string_view driver() const noexcept { return driver_; }
+
+  private:
+    const manual_clock* clock_ = nullptr;
+    std::string_view driver_;
+};
+
+/// What a loop has done so far.
+struct event_loop_counters {
+    std::uint64_t turns = 0;       ///< times it waited or looked for completions
+    std::uint64_t enters = 0;      ///< system calls that submitted or waited
+    std::uint64_t polls = 0;       ///< polls armed
+    std::uint64_t completions = 0; ///< completions taken from the kernel
+};
+
+/// Runs coroutines on one thread and resumes them when what they wait for happens.
+///
+/// Thread rule: a loop, and all that lives on it (operations, sockets, streams, tasks), belongs to
+/// the thread that runs it; it may be made on another thread and handed over before it first
+/// runs. Only post(), stop() and requesting a stop are for other threads.
+/// Lifetime: the loop outlives all that is made on it. Its destructor destroys the spawned tasks
+/// that have not ended, which counts as a cancel that nobody hears of.
+/// Order: completions resume in the order in which the kernel reports them.
+class event_loop {
+  public:
+    /// Throws error: errc::no_driver, or the system's code, if the kernel refuses.
+    explicit event_loop(const event_loop_options& options = {});
+    event_loop(const event_loop&) = delete;
+    event_loop& operator=(const event_loop&) = delete;
+    ~event_loop();
+
+    /// Runs until stop() is called, or no spawned task is left and no operation waits. Can be
+    /// called again after either. Throws error with errc::wrong_thread on a second thread, and
+    /// what a handler set with on_unhandled() throws.
+    void run();
+
+    /// Runs until this task has ended; returns what it returned, throws what it threw. Other tasks
+    /// that have not ended stay suspended for the next run(). If stop() comes first, destroys the
+    /// task and throws error with errc::canceled.
+    template<class T>
+    T run(task<T> main);
+
+    /// Owns and runs a task from the loop's next turn on. What it throws goes to on_unhandled().
+    void spawn(task<> work);
+
+    /// From any thread: has the loop call this, on its own thread, in the order of posting. Does
+    /// not keep run() from returning; what is posted then waits for the next run().
+    void post(std::function<void()> call);
+
+    /// From any thread: has run() return after the turn that is under way.
+    void stop() noexcept;
+
+    /// Takes what a spawned task throws. The default prints it on stderr and calls
+    /// std::terminate().
+    void on_unhandled(std::function<void(std::exception_ptr)> handler);
+
+    /// Waits until fd is ready as poll(2) says. Do not close fd meanwhile.
+    [[nodiscard]] poll_operation poll(int fd, poll_events events) noexcept {
+        return {*this, fd, events};
+    }
+    [[nodiscard]] sleep_operation sleep(loop_clock::duration time) noexcept {
+        return {*this, now() + time};
+    }
+    [[nodiscard]] sleep_operation sleep_until(loop_clock::time_point until) noexcept {
+        return {*this, until};
+    }
+    [[nodiscard]] yield_operation yield() noexcept { return yield_operation(*this); }
+
+    [[nodiscard]] loop_clock::time_point now() const noexcept;
+    /// "io_uring".
+    [[nodiscard]] std::string_view driver() const noexcept;
+    [[nodiscard]] event_loop_counters counters() const noexcept;
+
+    /// The library's own way in.
+    [[nodiscard]] detail::loop_core& core() noexcept { return *core_; }
+
+  private:
+    /// Runs until work has ended and throws what it threw; if stop() comes first, destroys it.
+    void run_to_end(task<> work);
+
+    std::unique_ptr<detail::loop_core> core_;
+};
+
+namespace detail {
+
+template<class T>
+task<> keep_value(task<T> work, std::optional<T>& place) {
+    place.emplace(co_await std::move(work));
+}
+
+} // namespace detail
+
+template<class T>
+T event_loop::run(task<T> main) {
+    if constexpr (std::is_void_v<T>) {
+        run_to_end(std::move(main));
+    } else {
+        std::optional<T> value;
+        run_to_end(detail::keep_value(std::move(main), value));
+        return *std::move(value);
+    }
+}
+
+} // namespace ringtls

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// A connected socket that lives on a loop.
+#pragma once
+
+#include <ringtls/loop/event_loop.hpp>
+#include <ringtls/net/address.hpp>
+
+#include <utility>
+
+namespace ringtls {
+
+/// Owns a stream socket's descriptor. What a TLS stream is made from.
+///
+/// Thread rule: belongs to its loop's thread. Closing: the destructor closes the descriptor; end
+/// every operation on it first.
+class socket {
+  public:
+    /// Takes ownership of a connected stream socket: TCP, unix, or one end of a socketpair(2). It
+    /// may be blocking or not; the library never blocks on it and leaves its flags alone.
+    socket(event_loop& loop, int fd) noexcept : loop_(&loop), fd_(fd) {}
+    socket(socket&& other) noexcept : loop_(other.loop_), fd_(std::exchange(other.fd_, -1)) {}
+    socket& operator=(socket&& other) noexcept {
+        std::swap(loop_, other.loop_);
+        std::swap(fd_, other.fd_);
+        return *this;
+    }
+    ~socket();
+
+    [[nodiscard]] event_loop& loop() const noexcept { return *loop_; }
+    [[nodiscard]] int fd() const noexcept { return fd_; }
+    /// Gives the descriptor away; the socket owns nothing then.
+    [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
+
+    /// getsockname(2), getpeername(2). Throw error with the system's code.
+    [[nodiscard]] address local_address() const;
+    [[nodiscard]] address peer_address() const;
+
+    /// TCP_NODELAY (tcp(7)): small writes leave at once. On for every socket that listener and
+    /// connect make. Nothing on a unix socket. Throws error with the system's code.
+    void no_delay(bool on) const;
+
+  private:
+    event_loop* loop_;
+    int fd_;
+};
+
+} // namespace ringtls

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+// All of ringtls.
+#pragma once
+
+#include <ringtls/base/error.hpp>
+#include <ringtls/base/result.hpp>
+#include <ringtls/coro/as_result.hpp>
+#include <ringtls/coro/task.hpp>
+#include <ringtls/coro/when_all.hpp>
+#include <ringtls/loop/event_loop.hpp>
+#include <ringtls/net/address.hpp>
+#include <ringtls/net/connect.hpp>
+#include <ringtls/net/listener.hpp>
+#include <ringtls/net/resolver.hpp>
+#include <ringtls/net/socket.hpp>
+#include <ringtls/tls/client_context.hpp>
+#include <ringtls/tls/connect.hpp>
+#include <ringtls/tls/connection_info.hpp>
+#include <ringtls/tls/pem.hpp>
+#include <ringtls/tls/self_signed.hpp>
+#include <ringtls/tls/server_context.hpp>
+#include <ringtls/tls/stream.hpp>
+#include <ringtls/version.hpp>

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// What a client's connections have in common: whom it trusts, who it is, what it offers.
+#pragma once
+
+#include <ringtls/tls/settings.hpp>
+
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+struct ssl_ctx_st;
+
+namespace ringtls::detail {
+class context;
+}
+
+namespace ringtls {
+
+/// How a client_context is made.
+class client_settings final : public tls_settings<client_settings> {
+  public:
+    /// Trusts the certificates in this PEM, and no longer the system's roots unless they are
+    /// asked for too. May be called several times.
+    client_settings& trust(pem authorities) {
+        trusted_.push_back(std::move(authorities));
+        return *this;
+    }
+    /// Trusts the system's roots beside those of trust().
+    client_settings& trust_system_roots() noexcept {
+        system_roots_ = true;
+        return *this;
+    }
+    /// Presents this certificate to a server that asks for one.
+    client_settings& identify_as(identity self) {
+        identity_ = std::move(self);
+        return *this;
+    }
+    /// Accepts whatever certificate comes: no protection against anyone on the way. The verify
+    /// result is still in connection_info.
+    client_settings& danger_accept_any_certificate() noexcept {
+        accept_any_ = true;
+        return *this;
+    }
+
+    [[nodiscard]] const std::vector<pem>& trusted() const noexcept { return trusted_; }
+    [[nodiscard]] bool system_roots() const noexcept { return system_roots_ || trusted_.empty(); }
+    [[nodiscard]] const std::optional<identity>& own_identity() const noexcept { return identity_; }
+    [[nodiscard]] bool accepts_any_certificate() const noexcept { return accept_any_; }
+
+  private:
+    std::vector<pem> trusted_;
+    bool system_roots_ = false;
+    std::optional<identity> identity_;
+    bool accept_any_ = false;
+};
+
+/// An SSL_CTX for clients (SSL_CTX_new(3)): verifies the server's chain against the system's roots,
+/// and the name that each stream is given; TLS 1.2 or newer; no compression, no renegotiation.
+///
+/// Immutable, cheap to copy, and shared freely between threads. Streams keep what they need of it.
+class client_context {
+  public:
+    /// Throws error: errc::invalid_pem, errc::key_mismatch, errc::invalid_setting or OpenSSL's
+    /// code, with the file or setting as its subject and OpenSSL's reason.
+    explicit client_context(const client_settings& settings = {});
+
+    /// The SSL_CTX, owned by this object. What is changed through it is the caller's to answer for.
+    [[nodiscard]] ssl_ctx_st* native_handle() const noexcept;
+    /// The library's own way in.
+    [[nodiscard]] const std::shared_ptr<detail::context>& shared() const noexcept {
+        return context_;
+    }
+
+  private:
+    std::shared_ptr<detail::context> context_;
+};
+
+} // namespace ringtls

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// What a connection negotiated, and with whom.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ringtls {
+
+/// A peer's certificate, as values (RFC 5280).
+struct certificate {
+    std::string subject; ///< distinguished name in RFC 2253's form
+    std::string issuer;
+    std::vector<std::string> alternative_names; ///< "DNS:example.org", "IP:192.0.2.1", ...
+    std::chrono::system_clock::time_point not_before;
+    std::chrono::system_clock::time_point not_after;
+    std::array<std::uint8_t, 32> sha256{}; ///< of the whole certificate in DER
+
+    /// The SHA-256 in hexadecimal, two digits a byte, upper case, with colons.
+    [[nodiscard]] std::string fingerprint() const;
+};
+
+/// Empty strings: not negotiated. Names are OpenSSL's, and IANA's for ciphers of TLS 1.3.
+struct connection_info {
+    std::string protocol;    ///< "TLSv1.3"
+    std::string cipher;      ///< "TLS_AES_256_GCM_SHA384"
+    std::string group;       ///< "x25519"; empty where the key exchange had none
+    std::string alpn;        ///< RFC 7301
+    std::string server_name; ///< RFC 6066, section 3: what the client asked for
+    bool resumed = false;
+    long verify_code = 0;      ///< X509_V_OK, or X509_V_ERR_...
+    std::string verify_result; ///< its text: "ok"
+    std::optional<certificate> peer;
+};
+
+/// What a stream's transport has done so far.
+struct stream_counters {
+    std::uint64_t bytes_received = 0; ///< from the socket, encrypted
+    std::uint64_t bytes_sent = 0;
+    std::uint64_t receives = 0;    ///< recv(2) calls
+    std::uint64_t sends = 0;       ///< send(2) calls
+    std::uint64_t read_waits = 0;  ///< times OpenSSL wanted to read, and an operation waited
+    std::uint64_t write_waits = 0; ///< times it wanted to write
+    std::uint64_t spills = 0;      ///< records taken over from a write that could not be repeated
+};
+
+} // namespace ringtls

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+// A TLS connection over a socket: what co_await reads from and writes to.
+#pragma once
+
+#include <ringtls/net/socket.hpp>
+#include <ringtls/tls/client_context.hpp>
+#include <ringtls/tls/connection_info.hpp>
+#include <ringtls/tls/server_context.hpp>
+#include <ringtls/tls/stream_operations.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string_view>
+
+struct ssl_st;
+
+namespace ringtls::detail {
+class connection;
+}
+
+namespace ringtls {
+
+/// A TLS connection (RFC 8446, RFC 5246), client or server.
+///
+/// Operations: every call below returns an operation, to be awaited in the same expression, with
+/// within(), until() and cancel_on() as wanted. At most one operation a direction may be in flight;
+/// one more fails at once with errc::busy and disturbs nothing. Reading and writing may be in
+/// flight at the same time, in two coroutines. The first operation performs the handshake if
+/// handshake() was not awaited.
+/// Buffers: what an operation reads into or writes from is the caller's, and stays untouched and
+/// alive until it ends.
+/// Cancelled or timed out: a read loses nothing, the next one gets it. A write's error says in
+/// bytes() how much was accepted; exactly that reaches the peer, before anything written later,
+/// and the stream stays usable. A frame destroyed while it waits is a cancel nobody hears of.
+/// Errors: ringtls::error. What OpenSSL calls fatal is final: every later operation reports that
+/// first cause. TCP's end without close_notify is errc::truncated. Data that arrived before a
+/// reset is still read first.
+/// Lifetime: moving a stream is allowed at any time. Destroying it closes the TCP connection
+/// without close_notify, which the peer sees as truncation; operations in flight in other
+/// coroutines end with errc::canceled.
+/// Thread rule: belongs to its loop's thread. SIGPIPE is never raised.
+class stream {
+  public:
+    /// A client. server_name is the DNS name or IP address that the certificate must be valid for
+    /// (RFC 9525); a DNS name is also sent as SNI. Throws error with errc::invalid_name if it is
+    /// empty or is no name, and with OpenSSL's code.
+    stream(socket transport, const client_context& context, std::string_view server_name);
+    /// A server. Throws error with OpenSSL's code.
+    stream(socket transport, const server_context& context);
+    stream(stream&& other) noexcept;
+    stream& operator=(stream&& other) noexcept;
+    ~stream();
+
+    /// Completes when the connection is established and, on a client, the server's certificate
+    /// accepted: otherwise errc::verify_failed. After a cancel or time-out it may be awaited again
+    /// and goes on where it was. Occupies both directions.
+    [[nodiscard]] handshake_operation handshake();
+
+    /// Completes with the number of bytes read, at least 1: what one record holds, or the buffer
+    /// if that is less. 0: the peer sent close_notify. An empty buffer completes with 0 at once.
+    [[nodiscard]] read_operation read(std::span<std::byte> into);
+    /// Completes when the buffer is full. If the peer's close_notify comes first: errc::truncated,
+    /// with the bytes that did arrive in bytes().
+    [[nodiscard]] read_exactly_operation read_exactly(std::span<std::byte> into);
+    /// Completes when a read would not wait, so that an idle connection need not hold a buffer.
+    /// Occupies the reading direction.
+    [[nodiscard]] readable_operation readable();
+
+    /// Completes with the size, when the socket has taken the last byte: nothing waits for a
+    /// flush.
+    [[nodiscard]] write_operation write(std::span<const std::byte> from);
+    [[nodiscard]] write_operation write(std::string_view from);
+    /// The same for a sequence; small pieces share records. The spans themselves must stay alive
+    /// until the operation ends, like what they point at.
+    [[nodiscard]] write_operation write(std::span<const std::span<const std::byte>> from);
+
+    /// Sends close_notify (RFC 8446, section 6.1); completes when the socket has taken it. Reading
+    /// goes on. A later write fails with errc::write_closed.
+    [[nodiscard]] close_write_operation close_write();
+    /// close_write(), then reads and drops until the peer's close_notify. The peer's plain TCP
+    /// close after our close_notify is not an error here. Occupies both directions.
+    [[nodiscard]] shutdown_operation shutdown();
+    /// New sending keys, and new ones of the peer's too if requested (RFC 8446, section 4.6.3).
+    /// Waits its turn behind the record that a write has under way; completes when the socket has
+    /// taken it. errc::key_update_refused unless the connection is TLS 1.3.
+    [[nodiscard]] key_update_operation key_update(key_update_request request);
+
+    /// What was negotiated; empty before the handshake.
+    [[nodiscard]] connection_info info() const;
+    [[nodiscard]] stream_counters counters() const noexcept;
+    /// getpeername(2). Throws error with the system's code.
+    [[nodiscard]] address peer_address() const;
+    [[nodiscard]] event_loop& loop() const noexcept;
+    /// The SSL, owned by this stream, for what this library does not cover. Calls that read, write
+    /// or change its BIOs break the stream's promises.
+    [[nodiscard]] ssl_st* native_handle() const noexcept;
+
+  private:
+    std::unique_ptr<detail::connection> connection_;
+};
+
+} // namespace ringtls

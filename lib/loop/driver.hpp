@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// What the loop asks of the kernel: readiness, and a way to be woken.
+#pragma once
+
+#include <ringtls/loop/event_loop.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+namespace ringtls::detail {
+
+/// Receives completions, one at a time, while the driver waits.
+class completion_sink {
+  public:
+    /// The entry's poll has ended, with poll(2)'s revents. May arm and cancel others.
+    virtual void completed(loop_entry& entry, short events) = 0;
+
+  protected:
+    ~completion_sink() = default;
+};
+
+/// arm, cancel, wait, wake: all that a kernel interface has to offer to carry the loop.
+class driver {
+  public:
+    using token = std::uint64_t; ///< 0: none
+
+    driver() = default;
+    driver(const driver&) = delete;
+    driver& operator=(const driver&) = delete;
+    virtual ~driver() = default;
+
+    /// Polls fd once for these events (poll(2)'s bits). Makes no system call before wait(). An
+    /// end with none of the events asked for, and no error, is not reported. Throws
+    /// std::bad_alloc.
+    virtual token arm(int fd, short events, loop_entry& entry) = 0;
+
+    /// The entry is not touched again, and fd may be closed. Makes no system call before wait().
+    virtual void cancel(token poll) noexcept = 0;
+
+    /// Submits what was armed and cancelled, waits for a completion, wake() or the time-out
+    /// (absent: none; zero: only looks), and hands out the completions. Throws error if the
+    /// kernel refuses.
+    virtual void wait(std::optional<std::chrono::nanoseconds> timeout, completion_sink& sink) = 0;
+
+    /// From any thread: has the wait() that is under way, or else the next, return.
+    virtual void wake() noexcept = 0;
+
+    [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+
+    /// Adds what it knows of: enters, polls, completions.
+    virtual void count(event_loop_counters& into) const noexcept = 0;
+};
+
+/// Throws error with the kernel's reason if it refuses io_uring.
+std::unique_ptr<driver> make_io_uring_driver();
+
+/// The driver of this name; empty: RINGTLS_DRIVER, or else the best that works. Throws error.
+std::unique_ptr<driver> make_driver(std::string_view name);
+
+} // namespace ringtls::detail

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: MIT
+// Readiness by io_uring: one ring, one poll request a wait, one system call a turn.
+//
+//   arm(fd) ----> slot: queued --+                 +--> CQE --> slot free, entry told
+//   cancel() ---> slot: leaving -+--> wait(): SQEs +--> CQE of a leaving slot: slot free
+//                                     one enter    +--> CQE of a cancel request: nothing
+//
+// user_data is slot and generation, never a pointer, and a slot is free again only after the last
+// CQE of its request, so that a late CQE finds nobody rather than a stranger. SQEs are written in
+// wait() alone: a poll that is cancelled in the turn that armed it never reaches the kernel, which
+// would otherwise bind it to whatever file has the descriptor's number by then.
+#include "driver.hpp"
+
+#include <liburing.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <thread>
+#include <vector>
+
+namespace ringtls::detail {
+namespace {
+
+constexpr unsigned submission_entries = 1024;
+constexpr unsigned completion_entries = 16384;
+/// user_data of cancel requests, whose own completions tell nothing new.
+constexpr std::uint64_t cancel_request = 0;
+
+[[noreturn]] void refuse(int negative_errno, const char* what) {
+    auto details = std::make_shared<error_details>();
+    details->subject = what;
+    throw error({-negative_errno, std::system_category()}, "io_uring", std::move(details));
+}
+
+/// The ring itself, and nothing but its lifetime.
+class ring {
+  public:
+    /// What each kernel since 5.11 knows, newest first: 6.1, 6.0 and 5.19, 5.18, 5.11.
+    ring() {
+        constexpr unsigned sized = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+        constexpr std::array attempts = {
+            sized | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER |
+                IORING_SETUP_DEFER_TASKRUN,
+            sized | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN,
+            sized | IORING_SETUP_SUBMIT_ALL,
+            sized,
+        };
+        int result = -EINVAL;
+        for (const unsigned flags : attempts) {
+            parameters_ = {};
+            parameters_.flags = flags;
+            parameters_.cq_entries = completion_entries;
+            result = io_uring_queue_init_params(submission_entries, &ring_, &parameters_);
+            if (result != -EINVAL)
+                break;
+        }
+        if (result < 0)
+            refuse(result, "io_uring_setup");
+    }
+    ring(const ring&) = delete;
+    ring& operator=(const ring&) = delete;
+    ~ring() { io_uring_queue_exit(&ring_); }
+
+    /// Saves the kernel a look-up a call. Of the calling thread's own table, which may be full:
+    /// the ring works without it.
+    void register_descriptor() { static_cast<void>(io_uring_register_ring_fd(&ring_)); }
+
+    [[nodiscard]] bool can_skip_success() const noexcept {
+        return (parameters_.features & IORING_FEAT_CQE_SKIP) != 0;
+    }
+    [[nodiscard]] io_uring* get() noexcept { return &ring_; }
+
+  private:
+    io_uring ring_{};
+    io_uring_params parameters_{};
+};
+
+class event_descriptor {
+  public:
+    event_descriptor() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+        if (fd_ < 0)
+            refuse(-errno, "eventfd");
+    }
+    event_descriptor(const event_descriptor&) = delete;
+    event_descriptor& operator=(const event_descriptor&) = delete;
+    ~event_descriptor() { close(fd_); }
+
+    [[nodiscard]] int fd() const noexcept { return fd_; }
+    /// Cannot fail but for a full counter, which is readable all the same.
+    void signal() const noexcept {
+        const std::uint64_t one = 1;
+        static_cast<void>(::write(fd_, &one, sizeof one));
+    }
+    void drain() const noexcept {
+        std::uint64_t count = 0;
+        static_cast<void>(::read(fd_, &count, sizeof count));
+    }
+
+  private:
+    int fd_;
+};
+
+class io_uring_driver final : public driver, private loop_entry {
+  public:
+    io_uring_driver() {
+        slots_.reserve(64);
+        wake_poll_ = arm(wake_.fd(), POLLIN, *this);
+    }
+
+    token arm(int fd, short events, loop_entry& entry) override;
+    void cancel(token poll) noexcept override;
+    void wait(std::optional<std::chrono::nanoseconds> timeout, completion_sink& sink) override;
+    void wake() noexcept override { wake_.signal(); }
+    std::string_view name() const noexcept override { return "io_uring"; }
+    void count(event_loop_counters& into) const noexcept override {
+        into.enters += enters_;
+        into.polls += polls_;
+        into.completions += completions_;
+    }
+
+  private:
+    /// free -> queued -> armed -> free; queued -> free when cancelled before its submission;
+    /// armed -> leaving (a cancel is queued) -> left (submitted) -> free at the last CQE;
+    /// leaving -> gone when that CQE came first -> free when the queue reaches it.
+    enum class slot_state : std::uint8_t { free, queued, dropped, armed, leaving, left, gone };
+
+    struct slot {
+        loop_entry* entry = nullptr;
+        std::uint32_t generation = 1;
+        std::uint32_t next = none; ///< in the queue, or in the free list
+        int fd = -1;
+        short events = 0;
+        bool multishot = false;
+        slot_state state = slot_state::free;
+    };
+    static constexpr std::uint32_t none = 0xffffffff;
+
+    [[nodiscard]] token token_of(std::uint32_t index) const noexcept {
+        return (static_cast<token>(slots_[index].generation) << 32) | index;
+    }
+    void enqueue(std::uint32_t index) noexcept;
+    void release(std::uint32_t index) noexcept;
+    void bind();
+    void submit_queue();
+    bool prepare(std::uint32_t index);
+    void enter(std::optional<std::chrono::nanoseconds> timeout);
+    void complete(const io_uring_cqe& cqe, completion_sink& sink);
+    void on(cause why, short events) override;
+
+    std::optional<ring> ring_{std::in_place};
+    const std::thread::id maker_ = std::this_thread::get_id();
+    bool bound_ = false; ///< the ring is this thread's, once it first waits
+    event_descriptor wake_;
+    std::vector<slot> slots_;
+    std::uint32_t free_ = none;
+    std::uint32_t queue_first_ = none; ///< slots with something to submit, in order
+    std::uint32_t queue_last_ = none;
+    token wake_poll_ = 0;
+    std::uint64_t enters_ = 0;
+    std::uint64_t polls_ = 0;
+    std::uint64_t completions_ = 0;
+};
+
+void io_uring_driver::enqueue(std::uint32_t index) noexcept {
+    slots_[index].next = none;
+    (queue_last_ == none ? queue_first_ : slots_[queue_last_].next) = index;
+    queue_last_ = index;
+}
+
+void io_uring_driver::release(std::uint32_t index) noexcept {
+    auto& slot = slots_[index];
+    slot.entry = nullptr;
+    ++slot.generation;
+    slot.generation += slot.generation == 0 ? 1 : 0;
+    slot.state = slot_state::free;
+    slot.next = free_;
+    free_ = index;
+}
+
+driver::token io_uring_driver::arm(int fd, short events, loop_entry& entry) {
+    if (free_ == none) {
+        slots_.emplace_back();
+        free_ = static_cast<std::uint32_t>(slots_.size() - 1);
+    }
+    const auto index = free_;
+    auto& slot = slots_[index];
+    free_ = slot.next;
+    slot.entry = &entry;
+    slot.fd = fd;
+    slot.events = events;
+    slot.multishot = false;
+    slot.state = slot_state::queued;
+    enqueue(index);
+    ++polls_;
+    return token_of(index);
+}
+
+void io_uring_driver::cancel(token poll) noexcept {
+    const auto index = static_cast<std::uint32_t>(poll);
+    if (index >= slots_.size() || token_of(index) != poll)
+        return;
+    auto& slot = slots_[index];
+    slot.entry = nullptr;
+    switch (slot.state) {
+    case slot_state::queued:
+        slot.state = slot_state::dropped;
+        return;
+    case slot_state::armed:
+        slot.state = slot_state::leaving;
+        enqueue(index);
+        return;
+    case slot_state::free:
+    case slot_state::dropped:
+    case slot_state::leaving:
+    case slot_state::left:
+    case slot_state::gone:
+        return;
+    }
+}
+
+/// Writes the SQE that the slot is queued for; false if the submission queue is full.
+bool io_uring_driver::prepare(std::uint32_t index) {
+    auto& slot = slots_[index];
+    if (slot.state == slot_state::dropped || slot.state == slot_state::gone) {
+        release(index);
+        return true;
+    }
+    io_uring_sqe* const sqe = io_uring_get_sqe(ring_->get());
+    if (!sqe)
+        return false;
+    if (slot.state == slot_state::leaving) {
+        io_uring_prep_poll_remove(sqe, token_of(index));
+        io_uring_sqe_set_data64(sqe, cancel_request);
+        if (ring_->can_skip_success())
+            sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+        slot.state = slot_state::left;
+        return true;
+    }
+    const auto mask = static_cast<unsigned>(slot.events);
+    if (slot.multishot)
+        io_uring_prep_poll_multishot(sqe, slot.fd, mask);
+    else
+        io_uring_prep_poll_add(sqe, slot.fd, mask);
+    io_uring_sqe_set_data64(sqe, token_of(index));
+    slot.state = slot_state::armed;
+    return true;
+}
+
+void io_uring_driver::submit_queue() {
+    while (queue_first_ != none) {
+        const auto index = queue_first_;
+        const auto next = slots_[index].next;
+        if (!prepare(index)) {
+            ++enters_;
+            const int result = io_uring_submit(ring_->get());
+            if (result == -EBUSY || result == -EAGAIN || result == -EINTR)
+                return; // the completions have to be taken first; the rest stays queued
+            if (result < 0)
+                refuse(result, "io_uring_enter");
+            continue;
+        }
+        queue_first_ = next;
+        if (next == none)
+            queue_last_ = none;
+    }
+}
+
+void io_uring_driver::enter(std::optional<std::chrono::nanoseconds> timeout) {
+    ++enters_;
+    io_uring_cqe* cqe = nullptr;
+    int result = 0;
+    const bool full = queue_first_ != none;
+    if (timeout || full) {
+        const auto left = full ? std::chrono::nanoseconds::zero() : *timeout;
+        __kernel_timespec time{};
+        time.tv_sec = std::chrono::duration_cast<std::chrono::seconds>(left).count();
+        time.tv_nsec = (left - std::chrono::seconds(time.tv_sec)).count();
+        result = io_uring_submit_and_wait_timeout(ring_->get(), &cqe, 1, &time, nullptr);
+    } else {
+        result = io_uring_submit_and_wait(ring_->get(), 1);
+    }
+    // ETIME: the time-out. EINTR: a signal. EBUSY, EAGAIN, ENOMEM: what was not submitted goes
+    // with the next turn, when completions have been taken.
+    if (result < 0 && result != -ETIME && result != -EINTR && result != -EBUSY &&
+        result != -EAGAIN && result != -ENOMEM)
+        refuse(result, "io_uring_enter");
+}
+
+/// A ring knows one thread, the one that made it: a loop that was made elsewhere gets a new ring
+/// here. Nothing has been submitted to the old one.
+void io_uring_driver::bind() {
+    if (std::this_thread::get_id() != maker_)
+        ring_.emplace();
+    ring_->register_descriptor();
+    bound_ = true;
+}
+
+void io_uring_driver::wait(std::optional<std::chrono::nanoseconds> timeout, completion_sink& sink) {
+    if (!bound_)
+        bind();
+    submit_queue();
+    enter(timeout);
+    // What completes while these are handed out belongs to the next turn.
+    for (unsigned left = io_uring_cq_ready(ring_->get()); left > 0; --left) {
+        io_uring_cqe* cqe = nullptr;
+        if (io_uring_peek_cqe(ring_->get(), &cqe) != 0)
+            return;
+        const io_uring_cqe copy = {cqe->user_data, cqe->res, cqe->flags};
+        io_uring_cqe_seen(ring_->get(), cqe);
+        ++completions_;
+        complete(copy, sink);
+    }
+}
+
+void io_uring_driver::complete(const io_uring_cqe& cqe, completion_sink& sink) {
+    if (cqe.user_data == cancel_request)
+        return;
+    const auto index = static_cast<std::uint32_t>(cqe.user_data);
+    auto& slot = slots_[index];
+    const bool more = (cqe.flags & IORING_CQE_F_MORE) != 0;
+    switch (slot.state) {
+    case slot_state::armed:
+        break;
+    case slot_state::leaving:
+        if (!more)
+            slot.state = slot_state::gone;
+        return;
+    case slot_state::left:
+        if (!more)
+            release(index);
+        return;
+    case slot_state::free:
+    case slot_state::queued:
+    case slot_state::dropped:
+    case slot_state::gone:
+        return;
+    }
+    // A negative result (the file cannot be polled, say) is for the retried call to find.
+    const int result = cqe.res < 0 ? POLLERR : cqe.res;
+    loop_entry& entry = *slot.entry;
+    if ((result & (slot.events | POLLERR | POLLHUP | POLLNVAL)) == 0) {
+        // The kernel adds POLLRDHUP to every poll: a wait for room in a full send buffer ends at
+        // once when the peer has closed its side, as often as it is armed. A multishot poll says
+        // so once, and then stays silent until there is room.
+        if (!more) {
+            slot.multishot = true;
+            slot.state = slot_state::queued;
+            enqueue(index);
+        }
+        return;
+    }
+    if (more) {
+        slot.state = slot_state::leaving;
+        slot.entry = nullptr;
+        enqueue(index);
+    } else {
+        release(index);
+    }
+    if (&entry == static_cast<loop_entry*>(this))
+        on(cause::readiness, static_cast<short>(result));
+    else
+        sink.completed(entry, static_cast<short>(result));
+}
+
+/// Its own poll: somebody called wake().
+void io_uring_driver::on(cause /*why*/, short /*events*/) {
+    wake_.drain();
+    wake_poll_ = arm(wake_.fd(), POLLIN, *this);
+}
+
+} // namespace
+
+std::unique_ptr<driver> make_io_uring_driver() {
+    return std::make_unique<io_uring_driver>();
+}
+
+} // namespace ringtls::detail

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT
+#include "loop_core.hpp"
+
+#include <cstdio>
+#include <exception>
+
+namespace ringtls::detail {
+
+/// The coroutine around a spawned task; its frame holds what the loop needs to own it.
+struct root_promise final : loop_entry {
+    loop_core* core = nullptr;
+    root_promise* previous = nullptr;
+    root_promise* next = nullptr;
+    std::exception_ptr failure;
+    bool is_main = false;
+
+    auto handle() noexcept { return std::coroutine_handle<root_promise>::from_promise(*this); }
+    void on(cause /*why*/, short /*events*/) override { handle().resume(); }
+
+    root_promise* get_return_object() noexcept { return this; }
+    std::suspend_always initial_suspend() const noexcept { return {}; }
+    auto final_suspend() noexcept {
+        struct awaiter {
+            bool await_ready() const noexcept { return false; }
+            void await_suspend(std::coroutine_handle<root_promise> ended) const noexcept {
+                ended.promise().core->root_ended(ended.promise());
+            }
+            void await_resume() const noexcept {}
+        };
+        return awaiter{};
+    }
+    void return_void() const noexcept {}
+    void unhandled_exception() noexcept { failure = std::current_exception(); }
+};
+
+} // namespace ringtls::detail
+
+template<>
+struct std::coroutine_traits<ringtls::detail::root_promise*, ringtls::task<>> {
+    using promise_type = ringtls::detail::root_promise;
+};
+
+namespace ringtls::detail {
+namespace {
+
+root_promise* root_of(task<> work) {
+    co_await std::move(work);
+}
+
+void print_and_terminate(const std::exception_ptr& failure) {
+    try {
+        std::rethrow_exception(failure);
+    } catch (const std::exception& thrown) {
+        std::fprintf(stderr, "ringtls: a spawned task threw: %s\n", thrown.what());
+    } catch (...) {
+        std::fputs("ringtls: a spawned task threw something unknown\n", stderr);
+    }
+    std::terminate();
+}
+
+} // namespace
+
+/// Marks the loop as running on this thread for as long as run() is under way.
+class loop_core::running {
+  public:
+    explicit running(loop_core& core) : core_(core) {
+        const auto self = std::this_thread::get_id();
+        auto owner = std::thread::id();
+        if (!core.owner_.compare_exchange_strong(owner, self) && owner != self)
+            throw error(errc::wrong_thread, "run");
+        if (core.in_run_)
+            throw error(errc::busy, "run");
+        core.in_run_ = true;
+    }
+    running(const running&) = delete;
+    running& operator=(const running&) = delete;
+    ~running() { core_.in_run_ = false; }
+
+  private:
+    loop_core& core_;
+};
+
+loop_core::loop_core(const event_loop_options& options)
+    : unhandled(print_and_terminate),
+      driver_(make_driver(options.driver())),
+      clock_(options.clock()) {}
+
+loop_core::~loop_core() {
+    reap();
+    while (root_promise* root = roots_) {
+        roots_ = root->next;
+        forget(*root);
+        root->handle().destroy();
+    }
+}
+
+void loop_core::schedule_remotely(loop_entry& entry) noexcept {
+    const std::scoped_lock lock(remote_mutex_);
+    remote_.push_back(entry);
+    if (!std::exchange(woken_, true))
+        driver_->wake();
+}
+
+void loop_core::post(std::function<void()> call) {
+    const std::scoped_lock lock(remote_mutex_);
+    posted_.push_back(std::move(call));
+    if (!std::exchange(woken_, true))
+        driver_->wake();
+}
+
+void loop_core::stop() noexcept {
+    stopping_.store(true);
+    driver_->wake();
+}
+
+void loop_core::forget(loop_entry& entry) noexcept {
+    cancel_poll(entry);
+    timers_.disarm(entry);
+    ready_.remove(entry);
+    next_turn_.remove(entry);
+    const std::scoped_lock lock(remote_mutex_);
+    remote_.remove(entry);
+}
+
+root_promise& loop_core::start(task<> work) {
+    root_promise& root = *root_of(std::move(work));
+    root.core = this;
+    root.next = roots_;
+    if (roots_)
+        roots_->previous = &root;
+    roots_ = &root;
+    schedule(root);
+    return root;
+}
+
+void loop_core::spawn(task<> work) {
+    start(std::move(work));
+}
+
+/// Runs inside the coroutine's last suspension: only moves it to where reap() finds it.
+void loop_core::root_ended(root_promise& root) noexcept {
+    (root.previous ? root.previous->next : roots_) = root.next;
+    if (root.next)
+        root.next->previous = root.previous;
+    root.previous = nullptr;
+    root.next = ended_;
+    ended_ = &root;
+}
+
+void loop_core::reap() {
+    while (root_promise* root = ended_) {
+        ended_ = root->next;
+        const auto failure = root->failure;
+        if (root == main_) {
+            main_ = nullptr;
+            main_failure_ = failure;
+        }
+        const bool reported = root->is_main || !failure;
+        root->handle().destroy();
+        if (!reported)
+            unhandled(failure);
+    }
+}
+
+void loop_core::run() {
+    const running here(*this);
+    while (!stopping_.exchange(false) && !idle())
+        turn([] { return false; });
+}
+
+void loop_core::run_to_end(task<> work) {
+    const running here(*this);
+    root_promise& root = start(std::move(work));
+    root.is_main = true;
+    main_ = &root;
+    main_failure_ = nullptr;
+    while (main_ && !stopping_.exchange(false))
+        turn([this] { return main_ == nullptr; });
+    if (main_) {
+        forget(root);
+        root_ended(root);
+        reap();
+        throw error(errc::canceled, "run");
+    }
+    if (main_failure_)
+        std::rethrow_exception(std::exchange(main_failure_, nullptr));
+}
+
+/// The last wait of a run only looks, so that cancels queued by what just ended reach the kernel,
+/// which keeps a closed socket open until then.
+void loop_core::turn(const std::function<bool()>& over) {
+    ++turns_;
+    dispatch_ready();
+    const auto zero = std::chrono::nanoseconds::zero();
+    driver_->wait(over() || idle() ? zero : time_to_wait(), *this);
+    run_remote();
+    expire();
+    while (loop_entry* entry = next_turn_.pop_front())
+        ready_.push_back(*entry);
+}
+
+void loop_core::dispatch(loop_entry& entry, loop_entry::cause why, short events) {
+    budget_ = budget_per_dispatch;
+    entry.on(why, events);
+    reap();
+}
+
+/// Bounded, so that coroutines that keep each other ready do not keep the kernel's news waiting.
+void loop_core::dispatch_ready() {
+    constexpr int most = 1024;
+    for (int i = 0; i < most; ++i) {
+        loop_entry* entry = ready_.pop_front();
+        if (!entry)
+            return;
+        dispatch(*entry, loop_entry::cause::turn, 0);
+    }
+}
+
+void loop_core::completed(loop_entry& entry, short events) {
+    entry.poll = 0;
+    dispatch(entry, loop_entry::cause::readiness, events);
+    dispatch_ready();
+}
+
+void loop_core::run_remote() {
+    std::vector<std::function<void()>> calls;
+    {
+        const std::scoped_lock lock(remote_mutex_);
+        woken_ = false;
+        calls.swap(posted_);
+    }
+    for (auto& call : calls)
+        call();
+    for (;;) {
+        loop_entry* entry = nullptr;
+        {
+            const std::scoped_lock lock(remote_mutex_);
+            entry = remote_.pop_front();
+        }
+        if (!entry)
+            return;
+        dispatch(*entry, loop_entry::cause::remote, 0);
+        dispatch_ready();
+    }
+}
+
+void loop_core::expire() {
+    if (timers_.empty())
+        return;
+    const auto now = this->now();
+    while (loop_entry* entry = timers_.earliest()) {
+        if (entry->timer.deadline > now)
+            return;
+        timers_.disarm(*entry);
+        dispatch(*entry, loop_entry::cause::deadline, 0);
+        dispatch_ready();
+    }
+}
+
+bool loop_core::idle() const noexcept {
+    return !roots_ && waiting_ == 0 && ready_.empty() && next_turn_.empty();
+}
+
+std::optional<std::chrono::nanoseconds> loop_core::time_to_wait() {
+    if (!ready_.empty() || !next_turn_.empty() || stopping_.load())
+        return std::chrono::nanoseconds::zero();
+    if (timers_.empty())
+        return std::nullopt;
+    const auto left = timers_.earliest()->timer.deadline - now();
+    if (left <= loop_clock::duration::zero())
+        return std::chrono::nanoseconds::zero();
+    if (clock_)
+        return std::nullopt;
+    return left;
+}
+
+event_loop_counters loop_core::counters() const noexcept {
+    event_loop_counters counters;
+    counters.turns = turns_;
+    driver_->count(counters);
+    return counters;
+}
+
+} // namespace ringtls::detail

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+// The event loop's mechanism: what is ready, what is late, what other threads ask for.
+//
+//   other threads ---- schedule_remotely / post ----> remote_ --+
+//   driver (kernel) -- completed ----------> entry.on(readiness) |
+//   timers_ ---------- deadline passed ----> entry.on(deadline)  |
+//                                                 |              |
+//                  finished operations, retries   v              |
+//                                       ready_ (FIFO) <----------+
+//                                         |  each entry.on(turn): resumes a coroutine
+//                                         v
+//                     budget used up: next_turn_, which is ready_ of the next turn
+#pragma once
+
+#include "driver.hpp"
+#include "intrusive_list.hpp"
+#include "timer_heap.hpp"
+
+#include <atomic>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace ringtls::detail {
+
+struct root_promise;
+
+struct loop_core final : private completion_sink {
+    explicit loop_core(const event_loop_options& options);
+    loop_core(const loop_core&) = delete;
+    loop_core& operator=(const loop_core&) = delete;
+    ~loop_core();
+
+    /// One budget a dispatch: what an operation that never has to wait may do before others have
+    /// their turn. A unit is an attempt or a record.
+    static constexpr int budget_per_dispatch = 32;
+
+    void schedule(loop_entry& entry) noexcept { ready_.push_back(entry); }
+    void schedule_next_turn(loop_entry& entry) noexcept { next_turn_.push_back(entry); }
+    void schedule_remotely(loop_entry& entry) noexcept;
+    void post(std::function<void()> call);
+    void stop() noexcept;
+
+    /// Removes the entry from everything here.
+    void forget(loop_entry& entry) noexcept;
+
+    void arm_timer(loop_entry& entry, loop_clock::time_point deadline) noexcept {
+        timers_.arm(entry, deadline);
+    }
+    void arm_poll(loop_entry& entry, int fd, short events) {
+        entry.poll = driver_->arm(fd, events, entry);
+    }
+    void cancel_poll(loop_entry& entry) noexcept {
+        if (entry.poll != 0)
+            driver_->cancel(std::exchange(entry.poll, 0));
+    }
+
+    /// Takes one unit of the budget; false if there is none left.
+    [[nodiscard]] bool spend() noexcept { return budget_ > 0 && budget_-- > 0; }
+
+    void operation_waits() noexcept { ++waiting_; }
+    void operation_over() noexcept { --waiting_; }
+
+    void spawn(task<> work);
+    void run();
+    void run_to_end(task<> work);
+
+    [[nodiscard]] loop_clock::time_point now() const noexcept {
+        return clock_ ? clock_->now() : loop_clock::now();
+    }
+    [[nodiscard]] std::string_view driver_name() const noexcept { return driver_->name(); }
+    [[nodiscard]] event_loop_counters counters() const noexcept;
+
+    void root_ended(root_promise& root) noexcept;
+
+    std::function<void(std::exception_ptr)> unhandled;
+
+  private:
+    class running;
+
+    root_promise& start(task<> work);
+    void turn(const std::function<bool()>& over);
+    void dispatch_ready();
+    void dispatch(loop_entry& entry, loop_entry::cause why, short events);
+    void completed(loop_entry& entry, short events) override;
+    void run_remote();
+    void expire();
+    void reap();
+    [[nodiscard]] bool idle() const noexcept;
+    [[nodiscard]] std::optional<std::chrono::nanoseconds> time_to_wait();
+
+    std::unique_ptr<driver> driver_;
+    const manual_clock* clock_;
+    intrusive_list<&loop_entry::turn_hook> ready_;
+    intrusive_list<&loop_entry::turn_hook> next_turn_;
+    timer_heap timers_;
+    int budget_ = budget_per_dispatch;
+    std::uint64_t turns_ = 0;
+    std::size_t waiting_ = 0; ///< operations that have not ended
+
+    root_promise* roots_ = nullptr; ///< spawned tasks that have not ended
+    root_promise* ended_ = nullptr; ///< those that have, to be reaped
+    root_promise* main_ = nullptr;  ///< the one that run_to_end() waits for
+    std::exception_ptr main_failure_;
+
+    std::atomic<std::thread::id> owner_; ///< no thread until it first runs
+    bool in_run_ = false;
+
+    std::mutex remote_mutex_; ///< guards the next three
+    intrusive_list<&loop_entry::remote_hook> remote_;
+    std::vector<std::function<void()>> posted_;
+    bool woken_ = false; ///< the loop was woken and has not looked yet
+    std::atomic<bool> stopping_ = false;
+};
+
+} // namespace ringtls::detail

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT
+// The life of an operation: claim, try, wait, try again, end. See the header for the contract.
+#include <ringtls/loop/operation.hpp>
+
+#include "loop_core.hpp"
+
+#include <poll.h>
+
+#include <new>
+
+namespace ringtls {
+
+operation::operation(event_loop& loop, std::string_view name) noexcept
+    : loop_(&loop), name_(name) {}
+
+operation::~operation() {
+    disarm();
+}
+
+void operation::limit(const limits& to) {
+    if (to.deadline())
+        limits_.until(*to.deadline());
+    if (to.token().stop_possible())
+        limits_.cancel_on(to.token());
+}
+
+void operation::limit_within(loop_clock::duration time) noexcept {
+    within_ = time < within_ ? time : within_;
+}
+
+bool operation::await_ready() {
+    if (limits_.token().stop_requested()) {
+        fail(errc::canceled);
+        state_ = state::over;
+        return true;
+    }
+    if (!claim()) {
+        state_ = state::over;
+        return true;
+    }
+    if (!loop_->core().spend()) {
+        next_ = wait_for::next_turn;
+        return false;
+    }
+    try {
+        next_ = attempt();
+    } catch (...) {
+        withdraw();
+        throw;
+    }
+    if (next_ == wait_for::nothing)
+        state_ = state::over;
+    return state_ == state::over;
+}
+
+void operation::await_suspend(std::coroutine_handle<> waiter) {
+    waiter_ = waiter;
+    state_ = state::waiting;
+    loop_->core().operation_waits();
+    try {
+        if (within_ != loop_clock::duration::max())
+            limits_.until(loop_->now() + within_);
+        if (limits_.deadline())
+            loop_->core().arm_timer(*this, *limits_.deadline());
+        wait(next_);
+        if (limits_.token().stop_possible())
+            stop_.emplace(limits_.token(), stop_hook{this});
+    } catch (...) {
+        abandon();
+        throw;
+    }
+}
+
+/// Leaves the operation waiting for this and nothing else.
+void operation::wait(wait_for what) {
+    auto& core = loop_->core();
+    if (poll != 0 && what != next_)
+        core.cancel_poll(*this);
+    next_ = what;
+    switch (what) {
+    case wait_for::nothing:
+    case wait_for::notification:
+        return;
+    case wait_for::readable:
+        poll_for(POLLIN);
+        return;
+    case wait_for::writable:
+        poll_for(POLLOUT);
+        return;
+    case wait_for::either:
+        poll_for(POLLIN | POLLOUT);
+        return;
+    case wait_for::next_turn:
+        core.schedule_next_turn(*this);
+        return;
+    }
+}
+
+void operation::poll_for(short events) {
+    if (poll == 0)
+        loop_->core().arm_poll(*this, descriptor(), events);
+}
+
+void operation::on(cause why, short events) {
+    switch (why) {
+    case cause::turn:
+        if (state_ == state::over)
+            waiter_.resume();
+        else
+            advance();
+        return;
+    case cause::readiness:
+        events_ = events;
+        advance();
+        return;
+    case cause::deadline:
+        if (expire())
+            end();
+        else
+            interrupt(errc::timed_out);
+        return;
+    case cause::remote:
+        if (limits_.token().stop_requested())
+            interrupt(errc::canceled);
+        else
+            advance();
+        return;
+    }
+}
+
+/// One more attempt, by the loop. The coroutine is resumed only if that was the last.
+void operation::advance() noexcept {
+    try {
+        const auto next = attempt();
+        events_ = 0;
+        if (next != wait_for::nothing) {
+            wait(next);
+            return;
+        }
+    } catch (const std::bad_alloc&) {
+        withdraw();
+        fail(std::make_error_code(std::errc::not_enough_memory));
+    }
+    end();
+}
+
+void operation::interrupt(std::error_code code) noexcept {
+    if (!waiting())
+        return;
+    withdraw();
+    fail(code);
+    end();
+}
+
+/// Over, from a wait: the coroutine is resumed from the loop's own frame, in turn.
+void operation::end() noexcept {
+    state_ = state::over;
+    disarm();
+    loop_->core().operation_over();
+    loop_->core().schedule(*this);
+}
+
+void operation::abandon() noexcept {
+    if (!waiting())
+        return;
+    withdraw();
+    state_ = state::over;
+    disarm();
+    loop_->core().operation_over();
+}
+
+/// The stop callback first: its destructor waits for a call under way on another thread, after
+/// which nothing new can be scheduled.
+void operation::disarm() noexcept {
+    stop_.reset();
+    loop_->core().forget(*this);
+}
+
+void operation::fail(std::error_code code, std::shared_ptr<const error_details> details) noexcept {
+    if (failed())
+        return;
+    code_ = code;
+    details_ = std::move(details);
+}
+
+error operation::failure(std::size_t bytes) const {
+    return {code_, name_, details_, bytes};
+}
+
+void operation::schedule() noexcept {
+    if (waiting())
+        loop_->core().schedule(*this);
+}
+
+void operation::schedule_remotely() noexcept {
+    loop_->core().schedule_remotely(*this);
+}
+void operation::request_stop() noexcept {
+    schedule_remotely();
+}
+
+poll_operation::poll_operation(event_loop& loop, int fd, poll_events events) noexcept
+    : basic_operation(loop, "poll"), fd_(fd), asked_(events) {}
+
+wait_for poll_operation::attempt() {
+    answer_ = static_cast<poll_events>(ready_events()) &
+              (asked_ | poll_events::error | poll_events::hangup);
+    if (answer_ != poll_events::none)
+        return wait_for::nothing;
+    switch (asked_) {
+    case poll_events::readable:
+        return wait_for::readable;
+    case poll_events::writable:
+        return wait_for::writable;
+    default:
+        return wait_for::either;
+    }
+}
+
+sleep_operation::sleep_operation(event_loop& loop, loop_clock::time_point until) noexcept
+    : basic_operation(loop, "sleep"), until_(until) {
+    limit_until(until);
+}
+
+wait_for sleep_operation::attempt() {
+    return expire() ? wait_for::nothing : wait_for::notification;
+}
+
+bool sleep_operation::expire() noexcept {
+    return loop().now() >= until_;
+}
+
+yield_operation::yield_operation(event_loop& loop) noexcept : basic_operation(loop, "yield") {}
+
+wait_for yield_operation::attempt() {
+    return std::exchange(yielded_, true) ? wait_for::nothing : wait_for::next_turn;
+}
+
+} // namespace ringtls

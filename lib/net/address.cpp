@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+#include <ringtls/net/address.hpp>
+
+#include <ringtls/base/error.hpp>
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <memory>
+
+namespace ringtls {
+namespace {
+
+constexpr std::string_view unix_prefix = "unix:";
+
+static_assert(sizeof(sockaddr_storage) <= 128);
+
+[[noreturn]] void refuse(std::string_view text) {
+    auto details = std::make_shared<error_details>();
+    details->subject = "\"" + std::string(text) + "\"";
+    throw error(errc::invalid_address, "address", std::move(details));
+}
+
+/// The storage as one of the sockaddr types, copied: no aliasing, no alignment.
+template<class Sockaddr>
+Sockaddr view(const std::array<std::byte, 128>& storage) noexcept {
+    Sockaddr copy{};
+    std::memcpy(&copy, storage.data(), sizeof copy);
+    return copy;
+}
+
+std::uint16_t parse_port(std::string_view text, std::string_view whole) {
+    std::uint16_t port = 0;
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), port);
+    if (failure != std::errc() || end != text.data() + text.size() || text.empty())
+        refuse(whole);
+    return port;
+}
+
+} // namespace
+
+address::address(std::string_view ip, std::uint16_t port) {
+    const std::string text(ip);
+    sockaddr_in v4{};
+    sockaddr_in6 v6{};
+    const auto percent = text.find('%');
+    if (text.size() != std::strlen(text.c_str()))
+        refuse(ip);
+    if (inet_pton(AF_INET, text.c_str(), &v4.sin_addr) == 1) {
+        v4.sin_family = AF_INET;
+        v4.sin_port = htons(port);
+        std::memcpy(storage_.data(), &v4, sizeof v4);
+        size_ = sizeof v4;
+        return;
+    }
+    if (inet_pton(AF_INET6, text.substr(0, percent).c_str(), &v6.sin6_addr) != 1)
+        refuse(ip);
+    if (percent != std::string::npos) {
+        v6.sin6_scope_id = if_nametoindex(text.c_str() + percent + 1);
+        if (v6.sin6_scope_id == 0)
+            refuse(ip);
+    }
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    std::memcpy(storage_.data(), &v6, sizeof v6);
+    size_ = sizeof v6;
+}
+
+address address::parse(std::string_view text) {
+    if (text.starts_with(unix_prefix))
+        return unix_path(text.substr(unix_prefix.size()));
+    const auto colon = text.rfind(':');
+    if (colon == std::string_view::npos)
+        refuse(text);
+    auto host = text.substr(0, colon);
+    const bool bracketed = host.starts_with('[') && host.ends_with(']');
+    if (bracketed)
+        host = host.substr(1, host.size() - 2);
+    if (bracketed != (host.find(':') != std::string_view::npos))
+        refuse(text);
+    return {host, parse_port(text.substr(colon + 1), text)};
+}
+
+address address::unix_path(std::string_view path) {
+    sockaddr_un raw{};
+    if (path.empty() || path.size() >= sizeof raw.sun_path ||
+        path.find('\0') != std::string_view::npos)
+        refuse(std::string(unix_prefix).append(path));
+    raw.sun_family = AF_UNIX;
+    std::copy(path.begin(), path.end(), raw.sun_path);
+    address made;
+    made.size_ = offsetof(sockaddr_un, sun_path) + path.size() + 1;
+    std::memcpy(made.storage_.data(), &raw, made.size_);
+    return made;
+}
+
+address address::from(const sockaddr* raw, std::size_t size) {
+    address made;
+    const int kind = size >= sizeof(sa_family_t) ? raw->sa_family : AF_UNSPEC;
+    const bool whole = (kind == AF_INET && size >= sizeof(sockaddr_in)) ||
+                       (kind == AF_INET6 && size >= sizeof(sockaddr_in6)) || kind == AF_UNIX;
+    if (!whole || size > made.storage_.size())
+        refuse("address family " + std::to_string(kind));
+    std::memcpy(made.storage_.data(), raw, size);
+    made.size_ = size;
+    return made;
+}
+
+enum address::family address::family() const noexcept {
+    switch (view<::sockaddr>(storage_).sa_family) {
+    case AF_INET:
+        return family::ipv4;
+    case AF_INET6:
+        return family::ipv6;
+    default:
+        return family::unix_path;
+    }
+}
+
+std::uint16_t address::port() const noexcept {
+    switch (family()) {
+    case family::ipv4:
+        return ntohs(view<sockaddr_in>(storage_).sin_port);
+    case family::ipv6:
+        return ntohs(view<sockaddr_in6>(storage_).sin6_port);
+    case family::unix_path:
+        return 0;
+    }
+    return 0;
+}
+
+std::string address::host() const {
+    if (family() == family::unix_path) {
+        const auto raw = view<sockaddr_un>(storage_);
+        return {raw.sun_path, strnlen(raw.sun_path, sizeof raw.sun_path)};
+    }
+    char text[NI_MAXHOST] = {};
+    const int result = getnameinfo(raw(), static_cast<socklen_t>(size_), text, sizeof text, nullptr,
+                                   0, NI_NUMERICHOST);
+    return result == 0 ? text : "?";
+}
+
+std::string address::to_string() const {
+    switch (family()) {
+    case family::ipv4:
+        return host() + ":" + std::to_string(port());
+    case family::ipv6:
+        return "[" + host() + "]:" + std::to_string(port());
+    case family::unix_path:
+        return std::string(unix_prefix) + host();
+    }
+    return {};
+}
+
+const sockaddr* address::raw() const noexcept {
+    return reinterpret_cast<const sockaddr*>(storage_.data());
+}
+
+bool operator==(const address& a, const address& b) noexcept {
+    return a.size_ == b.size_ &&
+           std::equal(a.storage_.begin(), a.storage_.begin() + static_cast<std::ptrdiff_t>(a.size_),
+                      b.storage_.begin());
+}
+
+} // namespace ringtls

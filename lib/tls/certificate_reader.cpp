@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+#include "certificate_reader.hpp"
+
+#include "failure.hpp"
+
+#include <arpa/inet.h>
+
+#include <ctime>
+
+namespace ringtls {
+
+std::string certificate::fingerprint() const {
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    std::string text;
+    for (const unsigned byte : sha256) {
+        if (!text.empty())
+            text += ':';
+        text += digits[byte >> 4];
+        text += digits[byte & 15];
+    }
+    return text;
+}
+
+namespace detail {
+namespace {
+
+std::string taken_from(const bio_handle& memory) {
+    char* text = nullptr;
+    const long size = BIO_get_mem_data(memory.get(), &text);
+    return {text, static_cast<std::size_t>(size)};
+}
+
+std::chrono::system_clock::time_point time_of(const ASN1_TIME* time) {
+    std::tm parts{};
+    if (ASN1_TIME_to_tm(time, &parts) != 1)
+        return {};
+    return std::chrono::system_clock::from_time_t(timegm(&parts));
+}
+
+std::string ip_text(const ASN1_OCTET_STRING* raw) {
+    char text[INET6_ADDRSTRLEN] = {};
+    const int family = ASN1_STRING_length(raw) == 4 ? AF_INET : AF_INET6;
+    const bool known = family == AF_INET || ASN1_STRING_length(raw) == 16;
+    if (!known || !inet_ntop(family, ASN1_STRING_get0_data(raw), text, sizeof text))
+        return "IP:<invalid>";
+    return std::string("IP:") + text;
+}
+
+/// Escaped like a name's values: a certificate's text is its maker's, not ours.
+std::string printable(const ASN1_STRING* raw) {
+    const bio_handle memory(check_openssl(BIO_new(BIO_s_mem()), "BIO_new"));
+    ASN1_STRING_print_ex(memory.get(), raw, ASN1_STRFLGS_RFC2253);
+    return taken_from(memory);
+}
+
+std::vector<std::string> alternative_names(const X509& from) {
+    std::vector<std::string> names;
+    const general_names_handle all(static_cast<GENERAL_NAMES*>(
+        X509_get_ext_d2i(&from, NID_subject_alt_name, nullptr, nullptr)));
+    for (int i = 0; all && i < sk_GENERAL_NAME_num(all.get()); ++i) {
+        int kind = 0;
+        const void* const value =
+            GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(all.get(), i), &kind);
+        if (kind == GEN_IPADD)
+            names.push_back(ip_text(static_cast<const ASN1_OCTET_STRING*>(value)));
+        else if (kind == GEN_DNS)
+            names.push_back("DNS:" + printable(static_cast<const ASN1_STRING*>(value)));
+        else if (kind == GEN_EMAIL)
+            names.push_back("email:" + printable(static_cast<const ASN1_STRING*>(value)));
+        else if (kind == GEN_URI)
+            names.push_back("URI:" + printable(static_cast<const ASN1_STRING*>(value)));
+    }
+    return names;
+}
+
+} // namespace
+
+std::string name_text(const X509_NAME* name) {
+    const bio_handle memory(check_openssl(BIO_new(BIO_s_mem()), "BIO_new"));
+    X509_NAME_print_ex(memory.get(), name, 0, XN_FLAG_RFC2253);
+    return taken_from(memory);
+}
+
+certificate read_certificate(X509& from) {
+    certificate made;
+    made.subject = name_text(X509_get_subject_name(&from));
+    made.issuer = name_text(X509_get_issuer_name(&from));
+    made.alternative_names = alternative_names(from);
+    made.not_before = time_of(X509_get0_notBefore(&from));
+    made.not_after = time_of(X509_get0_notAfter(&from));
+    unsigned int size = 0;
+    check_openssl(X509_digest(&from, EVP_sha256(), made.sha256.data(), &size), "X509_digest");
+    return made;
+}
+
+} // namespace detail
+} // namespace ringtls

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// A stream's inside, at one address for life: who uses which direction, and the one WANT loop.
+//
+//   stream_operation.attempt() -> connection::attempt()
+//        |                            |  first the handshake, if it is not done
+//        |                            v
+//        |          one step of the engine for this call
+//        |            done -------> accounted; the next step, or the operation is over
+//        |            want_read --> wait_for::readable    } an io_uring poll; its completion
+//        |            want_write -> wait_for::writable    } attempts again, here
+//        |            want_write with a spill -> wait_for::notification by the spill's own poll
+//        v            closed, failed -> the operation is over
+//   the coroutine is resumed only when the operation is over
+#pragma once
+
+#include <ringtls/net/socket.hpp>
+#include <ringtls/tls/stream_operations.hpp>
+
+#include "context.hpp"
+#include "engine.hpp"
+
+#include <memory>
+#include <string>
+
+namespace ringtls::detail {
+
+class connection final : private loop_entry {
+  public:
+    connection(socket transport, std::shared_ptr<const context> settings, const std::string& name);
+    ~connection();
+
+    /// Takes the operation's directions for it; false, with the operation failed, if one is busy.
+    bool claim(stream_operation& op);
+    wait_for attempt(stream_operation& op);
+    /// The operation will not be attempted again.
+    void withdraw(stream_operation& op) noexcept;
+
+    [[nodiscard]] const socket& carrier() const noexcept { return carrier_; }
+    [[nodiscard]] const engine& tls() const noexcept { return tls_; }
+
+  private:
+    using call = stream_operation::call;
+
+    wait_for progress(stream_operation& op);
+    wait_for perform(stream_operation& op);
+    wait_for read(stream_operation& op);
+    wait_for read_exactly(stream_operation& op);
+    wait_for readable(stream_operation& op);
+    wait_for write(stream_operation& op);
+    wait_for close_write(stream_operation& op);
+    wait_for shutdown(stream_operation& op);
+    wait_for key_update(stream_operation& op);
+    wait_for once_sent(stream_operation& op);
+    wait_for want(step what) const noexcept;
+    wait_for fail(stream_operation& op, const failure& why);
+
+    step read_step(std::span<std::byte> into, std::size_t& count);
+    step write_step(stream_operation& op, std::size_t& count);
+    step gather_step(stream_operation& op, std::size_t& count);
+    void settle_write() noexcept;
+    static void advance(stream_operation& op, std::size_t count) noexcept;
+
+    void release(stream_operation& op) noexcept;
+    void wake_others(const stream_operation& but) noexcept;
+    void note_write_failure() noexcept;
+    void note_failure(const failure& why, bool reading_over) noexcept;
+    void tend_spill();
+    void on(cause why, short events) override;
+
+    std::shared_ptr<const context> context_;
+    socket carrier_;
+    engine tls_;
+    stream_operation* reader_ = nullptr;
+    stream_operation* writer_ = nullptr;
+    stream_operation* rider_ = nullptr; ///< a key update beside a write
+    failure first_;                     ///< the first fatal failure, of either direction
+    bool reading_over_ = false;         ///< first_ is fatal for reading, too
+};
+
+} // namespace ringtls::detail

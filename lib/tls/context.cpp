@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+#include "context.hpp"
+
+#include "engine.hpp"
+#include "failure.hpp"
+#include "pem_loader.hpp"
+
+#include <openssl/err.h>
+
+namespace ringtls::detail {
+namespace {
+
+int number_of(tls_version version) {
+    switch (version) {
+    case tls_version::tls_1_2:
+        return TLS1_2_VERSION;
+    case tls_version::tls_1_3:
+        return TLS1_3_VERSION;
+    }
+    return TLS1_3_VERSION;
+}
+
+ssl_ctx_handle make(const SSL_METHOD* method) {
+    ERR_clear_error();
+    return ssl_ctx_handle(check_openssl(SSL_CTX_new(method), "SSL_CTX_new"));
+}
+
+std::string wire_form(const std::vector<std::string>& protocols) {
+    std::string wire;
+    for (const auto& protocol : protocols) {
+        if (protocol.empty() || protocol.size() > 255)
+            throw_openssl_error("alpn", "\"" + protocol + "\"", errc::invalid_setting);
+        wire += static_cast<char>(protocol.size());
+        wire += protocol;
+    }
+    return wire;
+}
+
+} // namespace
+
+context::context(const client_settings& settings) : ctx_(make(TLS_client_method())), client_(true) {
+    SSL_CTX* const ctx = ctx_.get();
+    apply_common(settings);
+    for (const auto& authorities : settings.trusted())
+        trust(ctx, authorities);
+    if (settings.system_roots())
+        check_openssl(SSL_CTX_set_default_verify_paths(ctx), "trust", "system roots");
+    if (settings.own_identity())
+        use_identity(ctx, *settings.own_identity());
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, engine::callbacks::verify);
+    if (settings.accepts_any_certificate())
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, nullptr); // danger_accept_any_certificate
+    if (!alpn_.empty() &&
+        SSL_CTX_set_alpn_protos(ctx, reinterpret_cast<const unsigned char*>(alpn_.data()),
+                                static_cast<unsigned>(alpn_.size())) != 0)
+        throw_openssl_error("alpn", "");
+}
+
+context::context(const server_settings& settings)
+    : ctx_(make(TLS_server_method())), client_(false) {
+    SSL_CTX* const ctx = ctx_.get();
+    apply_common(settings);
+    use_identity(ctx, settings.own_identity());
+    for (const auto& authorities : settings.client_authorities()) {
+        trust(ctx, authorities);
+        // Tells clients which of their certificates would do.
+        for (const auto& certificate : load_certificates(authorities, "client CA"))
+            check_openssl(SSL_CTX_add_client_CA(ctx, certificate.get()), "trust");
+    }
+    if (!settings.client_authorities().empty())
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+                           engine::callbacks::verify);
+    // Sessions are resumed only where they were made; OpenSSL insists where it asks for
+    // certificates.
+    constexpr unsigned char name[] = "ringtls";
+    check_openssl(SSL_CTX_set_session_id_context(ctx, name, sizeof name - 1), "session id context");
+    check_openssl(SSL_CTX_set_num_tickets(ctx, settings.tickets()), "tickets");
+    if (!alpn_.empty())
+        SSL_CTX_set_alpn_select_cb(ctx, select_alpn, this);
+}
+
+template<class Settings>
+void context::apply_common(const Settings& settings) {
+    SSL_CTX* const ctx = ctx_.get();
+    // PARTIAL_WRITE: a call ends with each record, so that a multi-record call is never half done.
+    // RELEASE_BUFFERS: an idle connection holds no record buffers.
+    // Not ACCEPT_MOVING_WRITE_BUFFER, which lets a wrong retry corrupt data in silence.
+    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_read_ahead(ctx, 1);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION);
+    // Whatever the system's configuration allows: the end without close_notify is an error here.
+    SSL_CTX_clear_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
+    if (!settings.renegotiation())
+        SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_info_callback(ctx, engine::callbacks::info);
+    apply_policy(settings);
+    alpn_ = wire_form(settings.alpn());
+}
+
+template<class Settings>
+void context::apply_policy(const Settings& settings) {
+    SSL_CTX* const ctx = ctx_.get();
+    const auto refused = make_error_code(errc::invalid_setting);
+    check_openssl(SSL_CTX_set_min_proto_version(ctx, number_of(settings.minimum_version())),
+                  "minimum version");
+    if (settings.maximum_version())
+        check_openssl(SSL_CTX_set_max_proto_version(ctx, number_of(*settings.maximum_version())),
+                      "maximum version");
+    if (!settings.ciphers().empty())
+        check_openssl(SSL_CTX_set_cipher_list(ctx, settings.ciphers().c_str()), "ciphers",
+                      settings.ciphers(), refused);
+    if (!settings.ciphersuites().empty())
+        check_openssl(SSL_CTX_set_ciphersuites(ctx, settings.ciphersuites().c_str()),
+                      "ciphersuites", settings.ciphersuites(), refused);
+    if (!settings.groups().empty())
+        check_openssl(SSL_CTX_set1_groups_list(ctx, settings.groups().c_str()), "groups",
+                      settings.groups(), refused);
+}
+
+/// The server's preference decides (RFC 7301, section 3.2).
+int context::select_alpn(SSL* /*ssl*/, const unsigned char** out, unsigned char* out_size,
+                         const unsigned char* offered, unsigned int offered_size, void* self) {
+    const auto& own = static_cast<const context*>(self)->alpn_;
+    unsigned char* chosen = nullptr;
+    const int result =
+        SSL_select_next_proto(&chosen, out_size, reinterpret_cast<const unsigned char*>(own.data()),
+                              static_cast<unsigned>(own.size()), offered, offered_size);
+    *out = chosen;
+    return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+} // namespace ringtls::detail
+
+namespace ringtls {
+
+client_context::client_context(const client_settings& settings)
+    : context_(std::make_shared<detail::context>(settings)) {}
+
+ssl_ctx_st* client_context::native_handle() const noexcept {
+    return context_->native();
+}
+
+server_context::server_context(const server_settings& settings)
+    : context_(std::make_shared<detail::context>(settings)) {}
+
+ssl_ctx_st* server_context::native_handle() const noexcept {
+    return context_->native();
+}
+
+} // namespace ringtls

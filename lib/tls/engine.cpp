@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+#include "engine.hpp"
+
+#include "certificate_reader.hpp"
+#include "context.hpp"
+#include "server_name.hpp"
+
+#include <openssl/err.h>
+
+#include <array>
+
+namespace ringtls::detail {
+namespace {
+
+/// Where an SSL keeps its engine.
+int engine_index() {
+    static const int index = check_openssl(
+        SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr) + 1, "SSL_get_ex_new_index");
+    return index - 1;
+}
+
+engine* engine_of(const SSL* ssl) {
+    return static_cast<engine*>(SSL_get_ex_data(ssl, engine_index()));
+}
+
+std::string text_or_empty(const char* text) {
+    return text ? text : "";
+}
+
+} // namespace
+
+engine::engine(const context& settings, int fd, const std::string& server_name)
+    : transport_(fd),
+      ssl_(check_openssl(SSL_new(settings.native()), "SSL_new")),
+      server_name_(server_name) {
+    SSL* const ssl = ssl_.get();
+    check_openssl(SSL_set_ex_data(ssl, engine_index(), this), "SSL_set_ex_data");
+    // Two BIOs, for each keeps its own answer to whether a call is worth repeating.
+    SSL_set0_rbio(ssl, transport_.make_bio().release());
+    SSL_set0_wbio(ssl, transport_.make_bio().release());
+    if (settings.is_client()) {
+        set_server_name(ssl, server_name);
+        SSL_set_connect_state(ssl);
+    } else {
+        SSL_set_accept_state(ssl);
+    }
+}
+
+// Every call below clears OpenSSL's error queue first: SSL_get_error(3) believes whatever it
+// finds there, another connection's leftovers too.
+
+step engine::handshake() {
+    transport_.set_mode(transport::write_mode::direct);
+    ERR_clear_error();
+    const auto step = classify(SSL_do_handshake(ssl_.get()));
+    if (step == step::done)
+        established_ = true;
+    return step;
+}
+
+step engine::read(std::span<std::byte> into, std::size_t& count) {
+    transport_.set_mode(transport::write_mode::spill);
+    ERR_clear_error();
+    return classify(SSL_read_ex(ssl_.get(), into.data(), into.size(), &count));
+}
+
+step engine::peek() {
+    transport_.set_mode(transport::write_mode::spill);
+    char first = 0;
+    std::size_t count = 0;
+    ERR_clear_error();
+    const auto step = classify(SSL_peek_ex(ssl_.get(), &first, 1, &count));
+    OPENSSL_cleanse(&first, 1);
+    return step;
+}
+
+step engine::write(std::span<const std::byte> from, std::size_t& count) {
+    transport_.set_mode(transport::write_mode::direct);
+    ERR_clear_error();
+    return classify(SSL_write_ex(ssl_.get(), from.data(), from.size(), &count));
+}
+
+step engine::settle(std::span<const std::byte> from, std::size_t& count) {
+    transport_.set_mode(transport::write_mode::settle);
+    ERR_clear_error();
+    return classify(SSL_write_ex(ssl_.get(), from.data(), from.size(), &count));
+}
+
+/// SSL_shutdown(3) answers 0 for "sent, and the peer's not seen yet", which is all that is wanted.
+step engine::close_write() {
+    transport_.set_mode(transport::write_mode::settle);
+    ERR_clear_error();
+    const int answer = SSL_shutdown(ssl_.get());
+    close_sent_ = true;
+    return answer >= 0 ? step::done : classify(answer);
+}
+
+step engine::key_update(bool request_peer) {
+    transport_.set_mode(transport::write_mode::settle);
+    ERR_clear_error();
+    const int kind = request_peer ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED;
+    if (SSL_key_update(ssl_.get(), kind) != 1)
+        return fail();
+    return classify(SSL_do_handshake(ssl_.get()));
+}
+
+step engine::classify(int answer) {
+    if (answer > 0)
+        return step::done;
+    switch (SSL_get_error(ssl_.get(), answer)) {
+    case SSL_ERROR_WANT_READ:
+        return step::want_read;
+    case SSL_ERROR_WANT_WRITE:
+        return step::want_write;
+    case SSL_ERROR_ZERO_RETURN:
+        close_received_ = true;
+        return step::closed;
+    case SSL_ERROR_SSL:
+    case SSL_ERROR_SYSCALL:
+        return fail();
+    default: // wants that only a callback set through native_handle() can cause
+        failure_ = {errc::unsupported_want, nullptr};
+        return step::failed;
+    }
+}
+
+/// Names the cause: what the transport saw outranks OpenSSL's words for it, which differ from
+/// version to version.
+step engine::fail() {
+    failure_ = {std::make_error_code(std::errc::not_enough_memory), nullptr};
+    auto report = take_openssl_errors();
+    auto details = std::make_shared<error_details>();
+    failure_.code = report.code;
+    details->chain = std::move(report.chain);
+    details->subject = server_name_;
+    details->alert = alert_;
+    if (verification_ && report.code.value() != 0 &&
+        ERR_GET_REASON(static_cast<unsigned>(report.code.value())) ==
+            SSL_R_CERTIFICATE_VERIFY_FAILED) {
+        failure_.code = errc::verify_failed;
+        details->verification = verification_;
+        details->reason = std::string(verification_->reason()) + " at depth " +
+                          std::to_string(verification_->depth) + " (" + verification_->subject +
+                          ")";
+    } else if (transport_.read_error() != 0) {
+        failure_.code = {transport_.read_error(), std::system_category()};
+    } else if (transport_.ended()) {
+        failure_.code = errc::truncated;
+    } else if (transport_.write_error() != 0) {
+        failure_.code = {transport_.write_error(), std::system_category()};
+    } else if (!failure_.code) {
+        failure_.code = std::make_error_code(std::errc::io_error);
+    }
+    failure_.details = std::move(details);
+    return step::failed;
+}
+
+failure engine::write_failure() const noexcept {
+    return {{transport_.write_error(), std::system_category()}, nullptr};
+}
+
+bool engine::is_tls_1_3() const noexcept {
+    return SSL_version(ssl_.get()) >= TLS1_3_VERSION;
+}
+
+connection_info engine::info() const {
+    connection_info info;
+    if (!established_)
+        return info;
+    const SSL* const ssl = ssl_.get();
+    info.protocol = text_or_empty(SSL_get_version(ssl));
+    info.cipher = text_or_empty(SSL_get_cipher_name(ssl));
+    if (const int group = static_cast<int>(SSL_get_negotiated_group(ssl_.get())); group != 0)
+        info.group = text_or_empty(SSL_group_to_name(ssl_.get(), group));
+    const unsigned char* protocol = nullptr;
+    unsigned int size = 0;
+    SSL_get0_alpn_selected(ssl, &protocol, &size);
+    info.alpn.assign(protocol, protocol + size);
+    info.server_name = text_or_empty(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
+    info.resumed = SSL_session_reused(ssl) == 1;
+    info.verify_code = SSL_get_verify_result(ssl);
+    info.verify_result = X509_verify_cert_error_string(info.verify_code);
+    if (X509* const peer = SSL_get0_peer_certificate(ssl))
+        info.peer = read_certificate(*peer);
+    return info;
+}
+
+void engine::callbacks::info(const SSL* ssl, int where, int value) {
+    if ((where & SSL_CB_ALERT) == 0)
+        return;
+    engine* const self = engine_of(ssl);
+    const auto description = static_cast<std::uint8_t>(value & 0xff);
+    if (!self || description == SSL_AD_CLOSE_NOTIFY)
+        return;
+    self->alert_ =
+        alert{(where & SSL_CB_READ) != 0 ? alert::direction::received : alert::direction::sent,
+              description};
+}
+
+int engine::callbacks::verify(int accepted, X509_STORE_CTX* store) {
+    const auto* const ssl = static_cast<const SSL*>(
+        X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+    engine* const self = ssl ? engine_of(ssl) : nullptr;
+    if (accepted == 1 || !self || self->verification_)
+        return accepted;
+    try {
+        verification refused;
+        refused.code = X509_STORE_CTX_get_error(store);
+        refused.depth = X509_STORE_CTX_get_error_depth(store);
+        if (X509* const certificate = X509_STORE_CTX_get_current_cert(store))
+            refused.subject = name_text(X509_get_subject_name(certificate));
+        self->verification_ = std::move(refused);
+    } catch (const std::exception&) {
+        // No memory for the explanation. The verdict stands, and nothing may pass through C.
+    }
+    return accepted;
+}
+
+} // namespace ringtls::detail

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// The SSL state machine, one step at a time. Calls OpenSSL, classifies its answer, never waits.
+//
+//   connection --- step ---> engine --- SSL_read_ex, SSL_write_ex, ... ---> libssl
+//                              |                                              |
+//                              +<-- done | want_read | want_write             v
+//                                 | closed | failed        transport (BIO) --- send, recv
+#pragma once
+
+#include <ringtls/tls/connection_info.hpp>
+
+#include "failure.hpp"
+#include "openssl_handles.hpp"
+#include "transport.hpp"
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+
+namespace ringtls::detail {
+
+class context;
+
+/// How a call into OpenSSL ended.
+enum class step {
+    done,
+    want_read,  ///< the same call again, once the socket is readable
+    want_write, ///< the same call again, once the socket is writable
+    closed,     ///< the peer sent close_notify
+    failed,     ///< what() tells why; for good
+};
+
+class engine {
+  public:
+    /// server_name: empty for servers. Throws error.
+    engine(const context& settings, int fd, const std::string& server_name);
+    engine(const engine&) = delete;
+    engine& operator=(const engine&) = delete;
+
+    step handshake();
+    /// The first handshake is complete.
+    [[nodiscard]] bool established() const noexcept { return established_; }
+
+    /// At most one record. What this makes OpenSSL write never blocks it: see transport.
+    step read(std::span<std::byte> into, std::size_t& count);
+    /// done: a read would not wait.
+    step peek();
+    /// At most one record. After want_write only the same call may follow, or settle().
+    step write(std::span<const std::byte> from, std::size_t& count);
+    /// The same, but what the socket does not take is spilled, so that no call is left to repeat.
+    step settle(std::span<const std::byte> from, std::size_t& count);
+    /// Sends close_notify, or spills it.
+    step close_write();
+    /// Sends a key update, or spills it. Established TLS 1.3 only.
+    step key_update(bool request_peer);
+
+    /// Why a step failed.
+    [[nodiscard]] const failure& what() const noexcept { return failure_; }
+    /// What a failed send, which OpenSSL may not have noticed, amounts to.
+    [[nodiscard]] failure write_failure() const noexcept;
+
+    [[nodiscard]] bool close_received() const noexcept { return close_received_; }
+    [[nodiscard]] bool close_sent() const noexcept { return close_sent_; }
+    [[nodiscard]] bool is_tls_1_3() const noexcept;
+    [[nodiscard]] connection_info info() const;
+    [[nodiscard]] transport& socket() noexcept { return transport_; }
+    [[nodiscard]] const transport& socket() const noexcept { return transport_; }
+    [[nodiscard]] SSL* native() const noexcept { return ssl_.get(); }
+
+    /// OpenSSL's callbacks report here; contexts install them.
+    struct callbacks;
+
+  private:
+    step classify(int answer);
+    step fail();
+
+    transport transport_;
+    ssl_handle ssl_; ///< after the transport, which its BIOs use until it is freed
+    std::string server_name_;
+    bool established_ = false;
+    bool close_received_ = false;
+    bool close_sent_ = false;
+    std::optional<alert> alert_;
+    std::optional<verification> verification_; ///< the first certificate that was refused
+    failure failure_;
+};
+
+struct engine::callbacks {
+    /// For SSL_CTX_set_info_callback(3).
+    static void info(const SSL* ssl, int where, int value);
+    /// For SSL_CTX_set_verify(3).
+    static int verify(int accepted, X509_STORE_CTX* store);
+};
+
+} // namespace ringtls::detail

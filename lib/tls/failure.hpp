@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// A failure before it becomes an error: cheap to keep, to share and to hand on.
+#pragma once
+
+#include <ringtls/base/error.hpp>
+
+#include <memory>
+#include <string>
+#include <system_error>
+
+namespace ringtls::detail {
+
+struct failure {
+    std::error_code code;
+    std::shared_ptr<const error_details> details;
+
+    explicit operator bool() const noexcept { return static_cast<bool>(code); }
+};
+
+/// What this thread's OpenSSL error queue tells, which is empty afterwards.
+struct openssl_report {
+    std::error_code code; ///< of the deepest entry; none if the queue was empty
+    std::string chain;    ///< every entry, one line each, deepest first
+    std::string reason;   ///< the deepest entry's reason
+};
+
+[[nodiscard]] openssl_report take_openssl_errors();
+
+/// Throws error with this code, or OpenSSL's if it is empty, OpenSSL's reason and chain, and the
+/// thing concerned.
+[[noreturn]] void throw_openssl_error(std::string_view operation, std::string subject,
+                                      std::error_code code = {});
+
+/// Throws unless OpenSSL answered with success (1, or a pointer).
+template<class Answer>
+Answer check_openssl(Answer answer, std::string_view operation, const std::string& subject = {},
+                     std::error_code code = {}) {
+    if (!(answer > Answer(0)))
+        throw_openssl_error(operation, subject, code);
+    return answer;
+}
+
+} // namespace ringtls::detail

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// OpenSSL's objects, each owned by one pointer.
+#pragma once
+
+#include <openssl/bio.h>
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include <memory>
+
+namespace ringtls::detail {
+
+template<auto Free>
+struct free_with {
+    template<class T>
+    void operator()(T* owned) const noexcept {
+        Free(owned);
+    }
+};
+
+template<class T, auto Free>
+using unique_handle = std::unique_ptr<T, free_with<Free>>;
+
+using ssl_handle = unique_handle<SSL, SSL_free>;
+using ssl_ctx_handle = unique_handle<SSL_CTX, SSL_CTX_free>;
+using bio_handle = unique_handle<BIO, BIO_free>;
+using bio_method_handle = unique_handle<BIO_METHOD, BIO_meth_free>;
+using x509_handle = unique_handle<X509, X509_free>;
+using key_handle = unique_handle<EVP_PKEY, EVP_PKEY_free>;
+using extension_handle = unique_handle<X509_EXTENSION, X509_EXTENSION_free>;
+using general_names_handle = unique_handle<GENERAL_NAMES, GENERAL_NAMES_free>;
+using general_name_handle = unique_handle<GENERAL_NAME, GENERAL_NAME_free>;
+using octets_handle = unique_handle<ASN1_OCTET_STRING, ASN1_OCTET_STRING_free>;
+
+} // namespace ringtls::detail

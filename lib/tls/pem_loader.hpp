@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// PEM into OpenSSL's objects.
+#pragma once
+
+#include <ringtls/tls/pem.hpp>
+
+#include "openssl_handles.hpp"
+
+#include <vector>
+
+namespace ringtls::detail {
+
+/// Every certificate in it, at least one. Throws error with errc::invalid_pem, what it was read
+/// for, the file and OpenSSL's reason.
+[[nodiscard]] std::vector<x509_handle> load_certificates(const pem& from, const char* purpose);
+
+/// Throws the same. Never asks for a passphrase.
+[[nodiscard]] key_handle load_private_key(const pem& from);
+
+/// A context's own certificate, chain and key, which must match.
+void use_identity(SSL_CTX* ctx, const identity& self);
+
+/// Adds the authorities to those that the peer's chain may end in.
+void trust(SSL_CTX* ctx, const pem& authorities);
+
+} // namespace ringtls::detail

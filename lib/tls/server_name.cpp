@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+#include "server_name.hpp"
+
+#include "failure.hpp"
+
+#include <openssl/x509v3.h>
+
+#include <algorithm>
+#include <memory>
+
+namespace ringtls::detail {
+namespace {
+
+[[noreturn]] void refuse(const std::string& name) {
+    auto details = std::make_shared<error_details>();
+    details->subject = "\"" + name + "\"";
+    throw error(errc::invalid_name, "server_name", std::move(details));
+}
+
+bool in_host_name(unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
+}
+
+/// Labels of 1 to 63 letters, digits, hyphens (and the underscores that are found in practice),
+/// 253 bytes in all (RFC 1123, section 2.1; RFC 1035, section 2.3.4).
+bool is_host_name(const std::string& name) {
+    if (name.empty() || name.size() > 253 || !std::all_of(name.begin(), name.end(), in_host_name))
+        return false;
+    for (std::size_t begin = 0; begin <= name.size();) {
+        const auto end = std::min(name.find('.', begin), name.size());
+        if (end == begin || end - begin > 63)
+            return false;
+        begin = end + 1;
+    }
+    return true;
+}
+
+} // namespace
+
+void set_server_name(SSL* ssl, std::string name) {
+    X509_VERIFY_PARAM* const rules = SSL_get0_param(ssl);
+    if (name.find('\0') == std::string::npos &&
+        X509_VERIFY_PARAM_set1_ip_asc(rules, name.c_str()) == 1)
+        return;
+    if (name.ends_with('.'))
+        name.pop_back();
+    if (!is_host_name(name))
+        refuse(name);
+    // RFC 9525: names are found in subjectAltName alone, and a wildcard is a whole label.
+    X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+                                               X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    check_openssl(X509_VERIFY_PARAM_set1_host(rules, name.data(), name.size()),
+                  "X509_VERIFY_PARAM_set1_host", name);
+    check_openssl(SSL_set_tlsext_host_name(ssl, name.c_str()), "SSL_set_tlsext_host_name", name);
+}
+
+} // namespace ringtls::detail

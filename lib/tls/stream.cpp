@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+#include <ringtls/tls/stream.hpp>
+
+#include "connection.hpp"
+#include "failure.hpp"
+
+namespace ringtls {
+
+using call = stream_operation::call;
+
+stream::stream(socket transport, const client_context& context, std::string_view server_name) {
+    if (server_name.empty())
+        throw error(errc::invalid_name, "stream");
+    connection_ = std::make_unique<detail::connection>(std::move(transport), context.shared(),
+                                                       std::string(server_name));
+}
+
+stream::stream(socket transport, const server_context& context)
+    : connection_(std::make_unique<detail::connection>(std::move(transport), context.shared(),
+                                                       std::string())) {}
+
+stream::stream(stream&& other) noexcept = default;
+stream& stream::operator=(stream&& other) noexcept = default;
+stream::~stream() = default;
+
+handshake_operation stream::handshake() {
+    return {*connection_, call::handshake};
+}
+
+read_operation stream::read(std::span<std::byte> into) {
+    return {*connection_, call::read, into};
+}
+
+read_exactly_operation stream::read_exactly(std::span<std::byte> into) {
+    return {*connection_, call::read_exactly, into};
+}
+
+readable_operation stream::readable() {
+    return {*connection_, call::readable};
+}
+
+write_operation stream::write(std::span<const std::byte> from) {
+    return {*connection_, from};
+}
+
+write_operation stream::write(std::string_view from) {
+    return {*connection_, std::as_bytes(std::span(from))};
+}
+
+write_operation stream::write(std::span<const std::span<const std::byte>> from) {
+    return {*connection_, from};
+}
+
+close_write_operation stream::close_write() {
+    return {*connection_, call::close_write};
+}
+
+shutdown_operation stream::shutdown() {
+    return {*connection_, call::shutdown};
+}
+
+key_update_operation stream::key_update(key_update_request request) {
+    return {*connection_, request};
+}
+
+connection_info stream::info() const {
+    return connection_->tls().info();
+}
+
+stream_counters stream::counters() const noexcept {
+    return connection_->tls().socket().counters();
+}
+
+address stream::peer_address() const {
+    return connection_->carrier().peer_address();
+}
+
+event_loop& stream::loop() const noexcept {
+    return connection_->carrier().loop();
+}
+
+ssl_st* stream::native_handle() const noexcept {
+    return connection_->tls().native();
+}
+
+} // namespace ringtls

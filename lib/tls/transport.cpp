@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+#include "transport.hpp"
+
+#include "failure.hpp"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <new>
+
+namespace ringtls::detail {
+
+/// errno is set last in each: OpenSSL reads it to tell whether a failed ticket write matters.
+struct transport::method {
+    static transport& of(BIO* bio) noexcept { return *static_cast<transport*>(BIO_get_data(bio)); }
+
+    static int read(BIO* bio, char* into, int size) noexcept {
+        BIO_clear_retry_flags(bio);
+        return size > 0 ? of(bio).read(bio, into, size) : 0;
+    }
+    static int write(BIO* bio, const char* from, int size) noexcept {
+        BIO_clear_retry_flags(bio);
+        return size > 0 ? of(bio).write(bio, from, size) : 0;
+    }
+    static long control(BIO* bio, int command, long /*number*/, void* /*pointer*/) noexcept {
+        switch (command) {
+        case BIO_CTRL_FLUSH:
+            return 1; // nothing is held back here; the spill leaves by itself
+        case BIO_CTRL_EOF:
+            return of(bio).ended_ ? 1 : 0;
+        default:
+            return 0;
+        }
+    }
+
+    static BIO_METHOD* get() {
+        static const bio_method_handle one = [] {
+            const int index = check_openssl(BIO_get_new_index(), "BIO_get_new_index");
+            bio_method_handle made(check_openssl(
+                BIO_meth_new(index | BIO_TYPE_SOURCE_SINK, "ringtls socket"), "BIO_meth_new"));
+            check_openssl(BIO_meth_set_read(made.get(), read), "BIO_meth_set_read");
+            check_openssl(BIO_meth_set_write(made.get(), write), "BIO_meth_set_write");
+            check_openssl(BIO_meth_set_ctrl(made.get(), control), "BIO_meth_set_ctrl");
+            return made;
+        }();
+        return one.get();
+    }
+};
+
+bio_handle transport::make_bio() {
+    bio_handle made(check_openssl(BIO_new(method::get()), "BIO_new"));
+    BIO_set_data(made.get(), this);
+    BIO_set_init(made.get(), 1);
+    return made;
+}
+
+int transport::read(BIO* bio, char* into, int size) noexcept {
+    if (ended_)
+        return 0;
+    while (!drained_) {
+        const auto received = ::recv(fd_, into, static_cast<std::size_t>(size), MSG_DONTWAIT);
+        ++counters_.receives;
+        if (received > 0) {
+            consumed_ = true;
+            drained_ = received < size;
+            counters_.bytes_received += static_cast<std::uint64_t>(received);
+            return static_cast<int>(received);
+        }
+        if (received == 0) {
+            consumed_ = true;
+            ended_ = true;
+            errno = 0;
+            return 0;
+        }
+        if (errno == EAGAIN) {
+            drained_ = true;
+        } else if (errno != EINTR) {
+            read_error_ = errno;
+            return -1;
+        }
+    }
+    BIO_set_retry_read(bio);
+    errno = EAGAIN;
+    return -1;
+}
+
+int transport::write(BIO* bio, const char* from, int size) noexcept {
+    if (write_error_ != 0 && mode_ != write_mode::direct)
+        return size;
+    const auto whole = std::as_bytes(std::span(from, static_cast<std::size_t>(size)));
+    if (spilled())
+        flush();
+    const auto sent = spilled() || write_error_ != 0 ? 0 : send(whole);
+    if (sent == size)
+        return size;
+    if (write_error_ != 0) {
+        if (mode_ != write_mode::direct)
+            return size;
+        errno = write_error_;
+        return -1;
+    }
+    if (mode_ != write_mode::direct)
+        return take_rest(bio, whole.subspan(static_cast<std::size_t>(sent)), size);
+    if (sent > 0)
+        return static_cast<int>(sent);
+    BIO_set_retry_write(bio);
+    errno = EAGAIN;
+    return -1;
+}
+
+/// All or nothing of the rest goes into the spill.
+int transport::take_rest(BIO* bio, std::span<const std::byte> rest, int size) noexcept {
+    const bool sent_some = rest.size() < static_cast<std::size_t>(size);
+    const auto waiting = spill_.size() - spill_begin_;
+    if (mode_ == write_mode::spill && !sent_some && waiting + rest.size() > spill_bound) {
+        BIO_set_retry_write(bio);
+        errno = EAGAIN;
+        return -1;
+    }
+    try {
+        spill_.erase(spill_.begin(), spill_.begin() + static_cast<std::ptrdiff_t>(spill_begin_));
+        spill_begin_ = 0;
+        spill_.insert(spill_.end(), rest.begin(), rest.end());
+    } catch (const std::bad_alloc&) {
+        give_up_writing(ENOMEM);
+        errno = ENOMEM;
+        return -1;
+    }
+    ++counters_.spills;
+    return size;
+}
+
+/// The number of bytes that the socket took: 0 if it is full, or failed for good, which is noted.
+std::ptrdiff_t transport::send(std::span<const std::byte> from) noexcept {
+    while (!full_) {
+        const auto sent = ::send(fd_, from.data(), from.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        ++counters_.sends;
+        if (sent >= 0) {
+            full_ = static_cast<std::size_t>(sent) < from.size();
+            counters_.bytes_sent += static_cast<std::uint64_t>(sent);
+            return sent;
+        }
+        if (errno == EAGAIN) {
+            full_ = true;
+        } else if (errno != EINTR) {
+            give_up_writing(errno);
+            return 0;
+        }
+    }
+    return 0;
+}
+
+void transport::flush() {
+    while (spilled() && !full_ && write_error_ == 0) {
+        const auto sent = send(std::span(spill_).subspan(spill_begin_));
+        spill_begin_ += static_cast<std::size_t>(sent);
+        if (spill_begin_ >= spill_.size()) {
+            spill_begin_ = 0;
+            std::vector<std::byte>().swap(spill_);
+        }
+    }
+}
+
+void transport::give_up_writing(int code) noexcept {
+    if (write_error_ == 0)
+        write_error_ = code;
+    spill_begin_ = 0;
+    std::vector<std::byte>().swap(spill_);
+}
+
+} // namespace ringtls::detail

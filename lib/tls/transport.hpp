@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// What stands between OpenSSL and the socket: a BIO that sends and receives, and never waits.
+#pragma once
+
+#include <ringtls/tls/connection_info.hpp>
+
+#include "openssl_handles.hpp"
+
+#include <cstddef>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace ringtls::detail {
+
+/// Owns no descriptor. Receives what OpenSSL asks for in one call, and after a short one, which
+/// means that the socket is drained, asks the kernel no more before it is told of readiness.
+///
+/// The spill: what of OpenSSL's output the socket would not take and OpenSSL must not keep,
+/// because the call that it would insist on repeating cannot be repeated. It leaves first.
+class transport {
+  public:
+    enum class write_mode {
+        direct, ///< what the socket does not take is refused: OpenSSL wants to write
+        spill,  ///< it is taken into the spill, up to a bound; a failed socket swallows it
+        settle, ///< it is taken into the spill, which a single record cannot overfill
+    };
+
+    /// A peer that asks for answers but reads none can have no more of our memory than this,
+    /// beside one record.
+    static constexpr std::size_t spill_bound = 65536;
+
+    explicit transport(int fd) noexcept : fd_(fd) {}
+    transport(const transport&) = delete;
+    transport& operator=(const transport&) = delete;
+
+    /// A BIO on this transport, which must outlive it. Throws error.
+    [[nodiscard]] bio_handle make_bio();
+
+    /// Applies to what OpenSSL writes from now on.
+    void set_mode(write_mode mode) noexcept { mode_ = mode; }
+
+    /// The kernel said so: ask it again.
+    void now_readable() noexcept { drained_ = false; }
+    void now_writable() noexcept { full_ = false; }
+
+    /// Whether anything was received, or its end, since this was last asked.
+    [[nodiscard]] bool take_consumed() noexcept { return std::exchange(consumed_, false); }
+
+    [[nodiscard]] bool spilled() const noexcept { return !spill_.empty(); }
+    /// Sends what it can of the spill. Nothing if the socket is known to be full.
+    void flush();
+    /// Drops the spill and swallows what is written from now on: the socket will take no more.
+    void give_up_writing(int code) noexcept;
+
+    [[nodiscard]] bool ended() const noexcept { return ended_; }
+    [[nodiscard]] int read_error() const noexcept { return read_error_; }
+    [[nodiscard]] int write_error() const noexcept { return write_error_; }
+    [[nodiscard]] stream_counters& counters() noexcept { return counters_; }
+    [[nodiscard]] const stream_counters& counters() const noexcept { return counters_; }
+
+  private:
+    /// OpenSSL's callbacks.
+    struct method;
+
+    int read(BIO* bio, char* into, int size) noexcept;
+    int write(BIO* bio, const char* from, int size) noexcept;
+    std::ptrdiff_t send(std::span<const std::byte> from) noexcept;
+    int take_rest(BIO* bio, std::span<const std::byte> rest, int size) noexcept;
+
+    int fd_;
+    write_mode mode_ = write_mode::direct;
+    bool drained_ = false; ///< the last receive was short: nothing there until readiness
+    bool full_ = false;    ///< the last send was short: no room until readiness
+    bool consumed_ = false;
+    bool ended_ = false;  ///< the peer's FIN was received
+    int read_error_ = 0;  ///< errno of the receive that failed; 0: none has
+    int write_error_ = 0; ///< errno of the send that failed; 0: none has
+    std::vector<std::byte> spill_;
+    std::size_t spill_begin_ = 0; ///< what of the spill has left
+    stream_counters counters_;
+};
+
+} // namespace ringtls::detail
