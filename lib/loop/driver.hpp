@@ -45,6 +45,10 @@ class driver {
     /// kernel refuses.
     virtual void wait(std::optional<std::chrono::nanoseconds> timeout, completion_sink& sink) = 0;
 
+    /// Submits what was armed and cancelled, and waits for nothing: what completes is for the next
+    /// wait(). Throws error if the kernel refuses.
+    virtual void flush() = 0;
+
     /// From any thread: has the wait() that is under way, or else the next, return.
     virtual void wake() noexcept = 0;
 

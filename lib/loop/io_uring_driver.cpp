@@ -113,6 +113,7 @@ class io_uring_driver final : public driver, private loop_entry {
     token arm(int fd, short events, loop_entry& entry) override;
     void cancel(token poll) noexcept override;
     void wait(std::optional<std::chrono::nanoseconds> timeout, completion_sink& sink) override;
+    void flush() override;
     void wake() noexcept override { wake_.signal(); }
     std::string_view name() const noexcept override { return "io_uring"; }
     void count(event_loop_counters& into) const noexcept override {
@@ -124,7 +125,8 @@ class io_uring_driver final : public driver, private loop_entry {
   private:
     /// free -> queued -> armed -> free; queued -> free when cancelled before its submission;
     /// armed -> leaving (a cancel is queued) -> left (submitted) -> free at the last CQE;
-    /// leaving -> gone when that CQE came first -> free when the queue reaches it.
+    /// leaving -> gone when that CQE came first -> free when the queue reaches it;
+    /// left -> leaving when a multishot poll has outlived its cancel (-EALREADY), and says so.
     enum class slot_state : std::uint8_t { free, queued, dropped, armed, leaving, left, gone };
 
     struct slot {
@@ -315,6 +317,19 @@ void io_uring_driver::wait(std::optional<std::chrono::nanoseconds> timeout, comp
     }
 }
 
+/// Asks for events too: with IORING_SETUP_DEFER_TASKRUN, a cancelled request lets go of its file
+/// only then.
+void io_uring_driver::flush() {
+    if (!bound_ || queue_first_ == none)
+        return;
+    submit_queue();
+    ++enters_;
+    const int result = io_uring_submit_and_get_events(ring_->get());
+    if (result < 0 && result != -EINTR && result != -EBUSY && result != -EAGAIN &&
+        result != -ENOMEM)
+        refuse(result, "io_uring_enter");
+}
+
 void io_uring_driver::complete(const io_uring_cqe& cqe, completion_sink& sink) {
     if (cqe.user_data == cancel_request)
         return;
@@ -329,8 +344,12 @@ void io_uring_driver::complete(const io_uring_cqe& cqe, completion_sink& sink) {
             slot.state = slot_state::gone;
         return;
     case slot_state::left:
-        if (!more)
+        if (!more) {
             release(index);
+            return;
+        }
+        slot.state = slot_state::leaving;
+        enqueue(index);
         return;
     case slot_state::free:
     case slot_state::queued:

@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <iterator>
 
 namespace ringtls::detail {
 
@@ -137,12 +138,20 @@ void loop_core::spawn(task<> work) {
     start(std::move(work));
 }
 
-/// Runs inside the coroutine's last suspension: only moves it to where reap() finds it.
-void loop_core::root_ended(root_promise& root) noexcept {
+void loop_core::unlink(root_promise& root) noexcept {
     (root.previous ? root.previous->next : roots_) = root.next;
     if (root.next)
         root.next->previous = root.previous;
     root.previous = nullptr;
+}
+
+/// Runs inside the coroutine's last suspension: only moves it to where reap() finds it.
+void loop_core::root_ended(root_promise& root) noexcept {
+    if (&root == main_) {
+        main_ = nullptr;
+        main_failure_ = root.failure;
+    }
+    unlink(root);
     root.next = ended_;
     ended_ = &root;
 }
@@ -151,10 +160,6 @@ void loop_core::reap() {
     while (root_promise* root = ended_) {
         ended_ = root->next;
         const auto failure = root->failure;
-        if (root == main_) {
-            main_ = nullptr;
-            main_failure_ = failure;
-        }
         const bool reported = root->is_main || !failure;
         root->handle().destroy();
         if (!reported)
@@ -166,6 +171,7 @@ void loop_core::run() {
     const running here(*this);
     while (!stopping_.exchange(false) && !idle())
         turn([] { return false; });
+    driver_->flush();
 }
 
 void loop_core::run_to_end(task<> work) {
@@ -174,20 +180,33 @@ void loop_core::run_to_end(task<> work) {
     root.is_main = true;
     main_ = &root;
     main_failure_ = nullptr;
-    while (main_ && !stopping_.exchange(false))
-        turn([this] { return main_ == nullptr; });
-    if (main_) {
-        forget(root);
-        root_ended(root);
-        reap();
-        throw error(errc::canceled, "run");
+    try {
+        while (!stopping_.exchange(false) && main_)
+            turn([this] { return main_ == nullptr; });
+    } catch (...) {
+        drop_main();
+        throw;
     }
+    const bool stopped = main_ != nullptr;
+    drop_main();
+    driver_->flush();
+    if (stopped)
+        throw error(errc::canceled, "run");
     if (main_failure_)
         std::rethrow_exception(std::exchange(main_failure_, nullptr));
 }
 
-/// The last wait of a run only looks, so that cancels queued by what just ended reach the kernel,
-/// which keeps a closed socket open until then.
+/// Destroys the main task if it has not ended: its caller leaves, and takes the result's place.
+void loop_core::drop_main() {
+    root_promise* const root = std::exchange(main_, nullptr);
+    if (!root)
+        return;
+    forget(*root);
+    unlink(*root);
+    root->handle().destroy();
+}
+
+/// Waits only if there is something left to wait for.
 void loop_core::turn(const std::function<bool()>& over) {
     ++turns_;
     dispatch_ready();
@@ -222,6 +241,7 @@ void loop_core::completed(loop_entry& entry, short events) {
     dispatch_ready();
 }
 
+/// What a posted call throws leaves run(); the calls behind it wait for the next.
 void loop_core::run_remote() {
     std::vector<std::function<void()>> calls;
     {
@@ -229,8 +249,18 @@ void loop_core::run_remote() {
         woken_ = false;
         calls.swap(posted_);
     }
-    for (auto& call : calls)
-        call();
+    for (auto call = calls.begin(); call != calls.end(); ++call) {
+        try {
+            (*call)();
+        } catch (...) {
+            const std::scoped_lock lock(remote_mutex_);
+            posted_.insert(posted_.begin(), std::make_move_iterator(call + 1),
+                           std::make_move_iterator(calls.end()));
+            if (!std::exchange(woken_, true))
+                driver_->wake();
+            throw;
+        }
+    }
     for (;;) {
         loop_entry* entry = nullptr;
         {
@@ -244,6 +274,7 @@ void loop_core::run_remote() {
     }
 }
 
+/// Resumes nobody: who is late again at once has to let others run in between.
 void loop_core::expire() {
     if (timers_.empty())
         return;
@@ -253,7 +284,6 @@ void loop_core::expire() {
             return;
         timers_.disarm(*entry);
         dispatch(*entry, loop_entry::cause::deadline, 0);
-        dispatch_ready();
     }
 }
 
@@ -266,12 +296,13 @@ std::optional<std::chrono::nanoseconds> loop_core::time_to_wait() {
         return std::chrono::nanoseconds::zero();
     if (timers_.empty())
         return std::nullopt;
-    const auto left = timers_.earliest()->timer.deadline - now();
-    if (left <= loop_clock::duration::zero())
+    const auto deadline = timers_.earliest()->timer.deadline;
+    const auto now = this->now();
+    if (deadline <= now)
         return std::chrono::nanoseconds::zero();
     if (clock_)
         return std::nullopt;
-    return left;
+    return deadline - now;
 }
 
 event_loop_counters loop_core::counters() const noexcept {

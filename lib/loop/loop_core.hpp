@@ -81,6 +81,8 @@ struct loop_core final : private completion_sink {
     class running;
 
     root_promise& start(task<> work);
+    void unlink(root_promise& root) noexcept;
+    void drop_main();
     void turn(const std::function<bool()>& over);
     void dispatch_ready();
     void dispatch(loop_entry& entry, loop_entry::cause why, short events);

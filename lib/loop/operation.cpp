@@ -59,7 +59,7 @@ void operation::await_suspend(std::coroutine_handle<> waiter) {
     loop_->core().operation_waits();
     try {
         if (within_ != loop_clock::duration::max())
-            limits_.until(loop_->now() + within_);
+            limits_.until(detail::later(loop_->now(), within_));
         if (limits_.deadline())
             loop_->core().arm_timer(*this, *limits_.deadline());
         wait(next_);

@@ -91,8 +91,7 @@ wait_for connection::attempt(stream_operation& op) {
     const auto next = progress(op);
     note_write_failure();
     tend_spill();
-    if (socket.take_consumed())
-        wake_others(op);
+    wake_others(op, socket.take_consumed());
     if (next == wait_for::readable)
         ++socket.counters().read_waits;
     if (next == wait_for::writable)
@@ -200,10 +199,10 @@ wait_for connection::write(stream_operation& op) {
     }
     advance(op, 0);
     while (!op.from_.empty()) {
-        if (tls_.socket().spilled())
-            tls_.socket().flush();
-        if (tls_.socket().spilled())
-            return wait_for::notification;
+        if (const auto first = ready_to_write(op); first != wait_for::nothing || op.failed())
+            return first;
+        if (op.from_.empty())
+            break; // settled meanwhile
         std::size_t count = 0;
         const auto step = write_step(op, count);
         op.pending_ = step == step::want_write;
@@ -224,6 +223,25 @@ wait_for connection::write(stream_operation& op) {
     return once_sent(op);
 }
 
+/// What has to happen before a record can be written: the spill leaves, and a renegotiation ends.
+/// Application data that stands in its way waits for a reader, and the write for that.
+wait_for connection::ready_to_write(stream_operation& op) {
+    if (tls_.socket().spilled())
+        tls_.socket().flush();
+    if (tls_.socket().spilled())
+        return wait_for::notification;
+    if (!tls_.renegotiating())
+        return wait_for::nothing;
+    settle_write();
+    const auto step = tls_.peek();
+    if (step == step::failed)
+        return fail(op, tls_.what());
+    if (!tls_.renegotiating())
+        return tls_.socket().spilled() ? wait_for::notification : wait_for::nothing;
+    return step == step::want_read || step == step::want_write ? want(step)
+                                                               : wait_for::notification;
+}
+
 wait_for connection::close_write(stream_operation& op) {
     if (!op.under_way_ && !tls_.close_sent() && tls_.close_write() == step::failed)
         return fail(op, tls_.what());
@@ -231,7 +249,8 @@ wait_for connection::close_write(stream_operation& op) {
     return once_sent(op);
 }
 
-/// Past our own close_notify, a peer that only closes its TCP connection has said enough.
+/// Past our own close_notify, a peer that only closes its TCP connection has said enough; the
+/// kernel makes that a reset if there was something that the peer had not read.
 wait_for connection::shutdown(stream_operation& op) {
     if (const auto next = close_write(op); next != wait_for::nothing || op.failed())
         return next;
@@ -249,7 +268,8 @@ wait_for connection::shutdown(stream_operation& op) {
         case step::want_write:
             return want(step);
         case step::failed:
-            if (tls_.what().code == errc::truncated)
+            if (tls_.what().code == errc::truncated ||
+                tls_.what().code == std::errc::connection_reset)
                 return wait_for::nothing;
             return fail(op, tls_.what());
         }
@@ -297,7 +317,7 @@ wait_for connection::fail(stream_operation& op, const failure& why) {
     if (sending_failed && !op.from_.empty()) {
         // OpenSSL still holds the record, and reading goes on: repeat the call, into the void.
         std::size_t ignored = 0;
-        static_cast<void>(tls_.settle(op.from_, ignored));
+        static_cast<void>(tls_.settle(next_record(op), ignored));
     }
     note_failure(why, !sending_failed);
     op.fail(first_.code, first_.details);
@@ -322,11 +342,18 @@ step connection::read_step(std::span<std::byte> into, std::size_t& count) {
     return tls_.close_received() ? step::closed : tls_.read(into, count);
 }
 
-/// Whole records from where the caller's bytes are; small pieces gathered into one.
+/// One record from where the caller's bytes are, or of small pieces gathered.
 step connection::write_step(stream_operation& op, std::size_t& count) {
     if (op.from_.size() >= record_size || op.pieces_.empty())
-        return tls_.write(op.from_, count);
+        return tls_.write(next_record(op), count);
     return gather_step(op, count);
+}
+
+/// The arguments of a write's call to OpenSSL, and of each retry: they change only when it is done.
+/// One record and no more, for within a longer call OpenSSL would keep count of what it sent where
+/// nobody can ask.
+std::span<const std::byte> connection::next_record(const stream_operation& op) noexcept {
+    return op.from_.first(std::min(op.from_.size(), record_size));
 }
 
 /// The record is settled, for what it was gathered in is gone before it could be tried again.
@@ -370,7 +397,7 @@ void connection::settle_write() noexcept {
         return;
     writer_->pending_ = false;
     std::size_t count = 0;
-    const auto step = tls_.settle(writer_->from_, count);
+    const auto step = tls_.settle(next_record(*writer_), count);
     if (step == step::done)
         advance(*writer_, count);
     else if (step == step::failed)
@@ -390,10 +417,13 @@ void connection::withdraw(stream_operation& op) noexcept {
     }
 }
 
-/// What was consumed may hold what another operation waits for, and the socket stays silent.
-void connection::wake_others(const stream_operation& but) noexcept {
+/// What was consumed may hold what another operation waits for, and the socket stays silent. A
+/// write that waits for a reader to make way looks again, too.
+void connection::wake_others(const stream_operation& but, bool consumed) noexcept {
     for (auto* op : {reader_, writer_, rider_}) {
-        if (op && op != &but && op->waits(wait_for::readable))
+        if (op && op != &but &&
+            ((consumed && op->waits(wait_for::readable)) ||
+             (op->waits(wait_for::notification) && !tls_.socket().spilled())))
             op->schedule();
     }
 }

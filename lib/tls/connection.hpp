@@ -47,6 +47,7 @@ class connection final : private loop_entry {
     wait_for read_exactly(stream_operation& op);
     wait_for readable(stream_operation& op);
     wait_for write(stream_operation& op);
+    wait_for ready_to_write(stream_operation& op);
     wait_for close_write(stream_operation& op);
     wait_for shutdown(stream_operation& op);
     wait_for key_update(stream_operation& op);
@@ -58,10 +59,11 @@ class connection final : private loop_entry {
     step write_step(stream_operation& op, std::size_t& count);
     step gather_step(stream_operation& op, std::size_t& count);
     void settle_write() noexcept;
+    static std::span<const std::byte> next_record(const stream_operation& op) noexcept;
     static void advance(stream_operation& op, std::size_t count) noexcept;
 
     void release(stream_operation& op) noexcept;
-    void wake_others(const stream_operation& but) noexcept;
+    void wake_others(const stream_operation& but, bool consumed) noexcept;
     void note_write_failure() noexcept;
     void note_failure(const failure& why, bool reading_over) noexcept;
     void tend_spill();

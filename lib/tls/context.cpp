@@ -82,7 +82,7 @@ context::context(const server_settings& settings)
 template<class Settings>
 void context::apply_common(const Settings& settings) {
     SSL_CTX* const ctx = ctx_.get();
-    // PARTIAL_WRITE: a call ends with each record, so that a multi-record call is never half done.
+    // PARTIAL_WRITE: a call ends with a record, also where the peer negotiated smaller ones.
     // RELEASE_BUFFERS: an idle connection holds no record buffers.
     // Not ACCEPT_MOVING_WRITE_BUFFER, which lets a wrong retry corrupt data in silence.
     SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS);
@@ -90,8 +90,8 @@ void context::apply_common(const Settings& settings) {
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION);
     // Whatever the system's configuration allows: the end without close_notify is an error here.
     SSL_CTX_clear_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
-    if (!settings.renegotiation())
-        SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_options(ctx, settings.renegotiation() ? SSL_OP_ALLOW_CLIENT_RENEGOTIATION
+                                                      : SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_info_callback(ctx, engine::callbacks::info);
     apply_policy(settings);
     alpn_ = wire_form(settings.alpn());

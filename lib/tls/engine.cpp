@@ -64,6 +64,11 @@ step engine::read(std::span<std::byte> into, std::size_t& count) {
     return classify(SSL_read_ex(ssl_.get(), into.data(), into.size(), &count));
 }
 
+bool engine::renegotiating() const noexcept {
+    return !is_tls_1_3() &&
+           (SSL_in_init(ssl_.get()) == 1 || SSL_renegotiate_pending(ssl_.get()) == 1);
+}
+
 step engine::peek() {
     transport_.set_mode(transport::write_mode::spill);
     char first = 0;

@@ -44,6 +44,10 @@ class engine {
 
     /// At most one record. What this makes OpenSSL write never blocks it: see transport.
     step read(std::span<std::byte> into, std::size_t& count);
+    /// TLS 1.2 is shaking hands again, or about to. Only reading calls may take it further then:
+    /// a writing one would find the peer's application data in the way, and OpenSSL calls that an
+    /// unexpected record.
+    [[nodiscard]] bool renegotiating() const noexcept;
     /// done: a read would not wait.
     step peek();
     /// At most one record. After want_write only the same call may follow, or settle().

@@ -3,6 +3,8 @@
 
 #include "connection.hpp"
 
+#include <algorithm>
+
 namespace ringtls {
 namespace {
 
@@ -71,7 +73,7 @@ bool stream_operation::claim() {
         break;
     case call::write:
     case call::write_pieces:
-        if (from_.empty() && pieces_.empty())
+        if (from_.empty() && std::ranges::all_of(pieces_, [](auto each) { return each.empty(); }))
             return false;
         break;
     case call::handshake:

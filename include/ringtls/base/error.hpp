@@ -10,7 +10,7 @@
 #include <string_view>
 #include <system_error>
 
-namespace ringtls {
+namespace [[gnu::visibility("default")]] ringtls {
 
 /// The endings that are this library's own. Each compares equal to the std::errc of the same
 /// meaning where there is one (timed_out, canceled, busy).

@@ -8,7 +8,7 @@
 #include <utility>
 #include <variant>
 
-namespace ringtls {
+namespace [[gnu::visibility("default")]] ringtls {
 
 /// A T, or a ringtls::error. What as_result() gives in place of an exception.
 ///

@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace ringtls {
+namespace [[gnu::visibility("default")]] ringtls {
 namespace detail {
 
 /// An awaiter that can say how it ended without throwing: every operation, and every operation

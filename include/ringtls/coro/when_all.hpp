@@ -15,7 +15,7 @@
 #include <variant>
 #include <vector>
 
-namespace ringtls {
+namespace [[gnu::visibility("default")]] ringtls {
 namespace detail {
 
 /// Counts the parts that have not ended, and one more for the starter, so that the awaiter is

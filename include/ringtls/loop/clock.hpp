@@ -4,10 +4,30 @@
 
 #include <chrono>
 
-namespace ringtls {
+namespace [[gnu::visibility("default")]] ringtls {
 
 /// What every duration and deadline in this library is measured by: CLOCK_MONOTONIC.
 using loop_clock = std::chrono::steady_clock;
+
+namespace detail {
+
+/// A duration as the loop counts it, rounded up; the longest there is for one that is longer.
+template<class Rep, class Period>
+constexpr loop_clock::duration loop_duration(std::chrono::duration<Rep, Period> time) {
+    using approximate = std::chrono::duration<double>;
+    if (approximate(time) >= approximate(loop_clock::duration::max()))
+        return loop_clock::duration::max();
+    if (approximate(time) <= approximate(loop_clock::duration::min()))
+        return loop_clock::duration::min();
+    return std::chrono::ceil<loop_clock::duration>(time);
+}
+
+/// So long after now; the last point in time that there is where the sum is beyond it.
+constexpr loop_clock::time_point later(loop_clock::time_point now, loop_clock::duration time) {
+    return time > loop_clock::time_point::max() - now ? loop_clock::time_point::max() : now + time;
+}
+
+} // namespace detail
 
 /// A clock that stands still until it is moved, for tests of programs that wait.
 ///

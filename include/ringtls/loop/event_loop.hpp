@@ -14,7 +14,7 @@
 #include <string_view>
 #include <utility>
 
-namespace ringtls {
+namespace [[gnu::visibility("default")]] ringtls {
 
 /// What poll(2) waits for and answers; a set.
 enum class poll_events : short {
@@ -121,13 +121,15 @@ class event_loop {
     ~event_loop();
 
     /// Runs until stop() is called, or no spawned task is left and no operation waits. Can be
-    /// called again after either. Throws error with errc::wrong_thread on a second thread, and
-    /// what a handler set with on_unhandled() throws.
+    /// called again after either. Throws error with errc::wrong_thread on a second thread, with
+    /// errc::busy inside another run(), and what a posted call or a handler set with on_unhandled()
+    /// throws.
     void run();
 
     /// Runs until this task has ended; returns what it returned, throws what it threw. Other tasks
     /// that have not ended stay suspended for the next run(). If stop() comes first, destroys the
-    /// task and throws error with errc::canceled.
+    /// task and throws error with errc::canceled. Throws as run() does otherwise, and destroys the
+    /// task then too.
     template<class T>
     T run(task<T> main);
 
@@ -150,7 +152,7 @@ class event_loop {
         return {*this, fd, events};
     }
     [[nodiscard]] sleep_operation sleep(loop_clock::duration time) noexcept {
-        return {*this, now() + time};
+        return {*this, detail::later(now(), time)};
     }
     [[nodiscard]] sleep_operation sleep_until(loop_clock::time_point until) noexcept {
         return {*this, until};

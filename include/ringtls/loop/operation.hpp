@@ -15,7 +15,11 @@
 #include <system_error>
 #include <type_traits>
 
-namespace ringtls {
+namespace ringtls::detail {
+struct loop_core;
+}
+
+namespace [[gnu::visibility("default")]] ringtls {
 
 class event_loop;
 
@@ -46,8 +50,6 @@ class limits {
 };
 
 namespace detail {
-
-struct loop_core;
 
 /// What a loop can call back: something that waits. The members are the loop's own bookkeeping
 /// (an entry is in at most one of each), kept here so that waiting allocates nothing.
@@ -211,7 +213,7 @@ class [[nodiscard]] limited {
 
     template<class Rep, class Period>
     limited within(std::chrono::duration<Rep, Period> time) const noexcept {
-        operation_->limit_within(std::chrono::ceil<loop_clock::duration>(time));
+        operation_->limit_within(detail::loop_duration(time));
         return *this;
     }
     limited until(loop_clock::time_point deadline) const noexcept {

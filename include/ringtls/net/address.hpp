@@ -10,7 +10,7 @@
 
 struct sockaddr;
 
-namespace ringtls {
+namespace [[gnu::visibility("default")]] ringtls {
 
 /// A socket address as a value.
 class address {

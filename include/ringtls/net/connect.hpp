@@ -8,7 +8,7 @@
 
 #include <optional>
 
-namespace ringtls {
+namespace [[gnu::visibility("default")]] ringtls {
 
 /// Connects. Completes with the socket.
 class [[nodiscard]] connect_operation final : public basic_operation<connect_operation, socket> {

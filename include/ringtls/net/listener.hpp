@@ -8,7 +8,7 @@
 
 #include <optional>
 
-namespace ringtls {
+namespace [[gnu::visibility("default")]] ringtls {
 
 /// Waits for a connection and takes it. Completes with its socket.
 class [[nodiscard]] accept_operation final : public basic_operation<accept_operation, socket> {

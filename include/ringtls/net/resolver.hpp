@@ -11,11 +11,11 @@
 #include <string_view>
 #include <vector>
 
-namespace ringtls {
-
-namespace detail {
+namespace ringtls::detail {
 struct lookup;
 }
+
+namespace [[gnu::visibility("default")]] ringtls {
 
 /// Looks a name up. Completes with at least one address, in getaddrinfo(3)'s order.
 class [[nodiscard]] resolve_operation final

@@ -7,7 +7,7 @@
 
 #include <utility>
 
-namespace ringtls {
+namespace [[gnu::visibility("default")]] ringtls {
 
 /// Owns a stream socket's descriptor. What a TLS stream is made from.
 ///

@@ -15,7 +15,7 @@ namespace ringtls::detail {
 class context;
 }
 
-namespace ringtls {
+namespace [[gnu::visibility("default")]] ringtls {
 
 /// How a client_context is made.
 class client_settings final : public tls_settings<client_settings> {

@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-namespace ringtls {
+namespace [[gnu::visibility("default")]] ringtls {
 
 /// Where to connect to, and under which name.
 class endpoint {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace ringtls {
+namespace [[gnu::visibility("default")]] ringtls {
 
 /// A peer's certificate, as values (RFC 5280).
 struct certificate {

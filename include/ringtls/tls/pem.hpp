@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace ringtls {
+namespace [[gnu::visibility("default")]] ringtls {
 
 /// PEM text (RFC 7468) in a file or in memory. Nothing is read before a context is made of it.
 /// Text in memory is wiped when the object goes.

@@ -8,7 +8,7 @@
 #include <span>
 #include <string>
 
-namespace ringtls {
+namespace [[gnu::visibility("default")]] ringtls {
 
 /// Makes an ECDSA P-256 key and a certificate that it signs itself, both in memory, valid from an
 /// hour ago for this long.

@@ -14,7 +14,7 @@ namespace ringtls::detail {
 class context;
 }
 
-namespace ringtls {
+namespace [[gnu::visibility("default")]] ringtls {
 
 /// How a server_context is made.
 class server_settings final : public tls_settings<server_settings> {

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace ringtls {
+namespace [[gnu::visibility("default")]] ringtls {
 
 enum class tls_version { tls_1_2, tls_1_3 };
 

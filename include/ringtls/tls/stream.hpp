@@ -19,7 +19,7 @@ namespace ringtls::detail {
 class connection;
 }
 
-namespace ringtls {
+namespace [[gnu::visibility("default")]] ringtls {
 
 /// A TLS connection (RFC 8446, RFC 5246), client or server.
 ///
@@ -79,7 +79,8 @@ class stream {
     /// goes on. A later write fails with errc::write_closed.
     [[nodiscard]] close_write_operation close_write();
     /// close_write(), then reads and drops until the peer's close_notify. The peer's plain TCP
-    /// close after our close_notify is not an error here. Occupies both directions.
+    /// close after our close_notify is not an error here, nor is the reset that it turns into if
+    /// the peer had not read everything. Occupies both directions.
     [[nodiscard]] shutdown_operation shutdown();
     /// New sending keys, and new ones of the peer's too if requested (RFC 8446, section 4.6.3).
     /// Waits its turn behind the record that a write has under way; completes when the socket has

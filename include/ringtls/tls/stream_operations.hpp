@@ -12,7 +12,7 @@ namespace ringtls::detail {
 class connection;
 }
 
-namespace ringtls {
+namespace [[gnu::visibility("default")]] ringtls {
 
 /// Whether a key update asks the peer to update its own sending keys too (RFC 8446, 4.6.3).
 enum class key_update_request : std::uint8_t { not_requested, requested };

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+#include <ringtls/loop/clock.hpp>
+
+#include "../descriptors.hpp"
+#include "../started.hpp"
+
+#include <ringtls/coro/as_result.hpp>
+#include <ringtls/coro/when_all.hpp>
+#include <ringtls/loop/event_loop.hpp>
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <stop_token>
+#include <thread>
+#include <vector>
+
+using namespace std::chrono_literals;
+
+namespace {
+
+using ringtls::as_result;
+using ringtls::errc;
+using ringtls::event_loop;
+using ringtls::event_loop_options;
+using ringtls::loop_clock;
+using ringtls::manual_clock;
+using ringtls::task;
+using ringtls::test::started;
+
+} // namespace
+
+TEST_CASE("A manual clock stands still until it is moved") {
+    manual_clock clock;
+    const auto before = clock.now();
+    CHECK(clock.now() == before);
+    clock.advance(90s);
+    CHECK(clock.now() == before + 90s);
+}
+
+TEST_CASE("A loop tells the time of its manual clock") {
+    manual_clock clock;
+    const event_loop loop(event_loop_options().clock(clock));
+    clock.advance(24h);
+    CHECK(loop.now() == clock.now());
+}
+
+TEST_CASE("A loop without a clock of its own tells the system's time") {
+    const event_loop loop;
+    const auto before = loop_clock::now();
+    const auto told = loop.now();
+    CHECK(told >= before);
+    CHECK(told <= loop_clock::now());
+}
+
+TEST_CASE("A sleep ends when the manual clock has been moved that far, not before") {
+    manual_clock clock;
+    event_loop loop(event_loop_options().clock(clock));
+    bool woke = false;
+    const auto sleeper = [&]() -> task<> {
+        co_await loop.sleep(10s);
+        woke = true;
+    };
+    loop.spawn(sleeper());
+    loop.run([&]() -> task<> {
+        co_await loop.yield();
+        clock.advance(10s - 1ns);
+        for (int i = 0; i < 3; ++i)
+            co_await loop.yield();
+        CHECK_FALSE(woke);
+        clock.advance(1ns);
+        for (int i = 0; i < 3; ++i)
+            co_await loop.yield();
+        CHECK(woke);
+    }());
+}
+
+TEST_CASE("Sleeps end in the order of their deadlines") {
+    manual_clock clock;
+    event_loop loop(event_loop_options().clock(clock));
+    std::vector<int> order;
+    const auto sleeper = [&](int number, loop_clock::duration time) -> task<> {
+        co_await loop.sleep(time);
+        order.push_back(number);
+    };
+    loop.spawn(sleeper(3, 30s));
+    loop.spawn(sleeper(1, 10s));
+    loop.spawn(sleeper(2, 20s));
+    loop.run([&]() -> task<> {
+        co_await loop.yield();
+        clock.advance(1min);
+        co_await loop.yield();
+        co_await loop.yield();
+    }());
+    CHECK(order == std::vector{1, 2, 3});
+}
+
+TEST_CASE("A sleep of no time, or until a time that has passed, does not suspend") {
+    event_loop loop;
+    const auto run = [&]() -> started {
+        co_await loop.sleep(0s);
+        co_await loop.sleep(-1h);
+        co_await loop.sleep_until(loop.now() - 1h);
+        co_await loop.sleep_until(loop_clock::time_point::min());
+    };
+    CHECK(run().ended());
+}
+
+TEST_CASE("A sleep longer than the clock can tell does not end") {
+    manual_clock clock;
+    event_loop loop(event_loop_options().clock(clock));
+    const auto run = [&]() -> started { co_await loop.sleep(loop_clock::duration::max()); };
+    const auto whole = run();
+    clock.advance(24h);
+    loop.run([&]() -> task<> {
+        co_await loop.yield();
+        co_await loop.yield();
+    }());
+    CHECK_FALSE(whole.ended());
+}
+
+TEST_CASE("A sleep that is stopped fails with canceled") {
+    const manual_clock clock;
+    event_loop loop(event_loop_options().clock(clock));
+    std::stop_source source;
+    const auto stopper = [&]() -> task<> {
+        co_await loop.yield();
+        source.request_stop();
+    };
+    loop.spawn(stopper());
+    loop.run([&]() -> task<> {
+        const auto slept = co_await as_result(loop.sleep(1h).cancel_on(source.get_token()));
+        REQUIRE_FALSE(slept.has_value());
+        CHECK(slept.error().code() == errc::canceled);
+    }());
+}
+
+TEST_CASE("A sleep with an earlier deadline of its own fails with timed_out") {
+    manual_clock clock;
+    event_loop loop(event_loop_options().clock(clock));
+    const auto mover = [&]() -> task<> {
+        co_await loop.yield();
+        clock.advance(1s);
+    };
+    loop.spawn(mover());
+    loop.run([&]() -> task<> {
+        const auto slept = co_await as_result(loop.sleep(1h).within(1s));
+        REQUIRE_FALSE(slept.has_value());
+        CHECK(slept.error().code() == errc::timed_out);
+    }());
+}
+
+TEST_CASE("A loop with a manual clock waits for another thread while a deadline is pending") {
+    manual_clock clock;
+    event_loop loop(event_loop_options().clock(clock));
+    std::jthread other;
+    loop.run([&]() -> task<> {
+        other = std::jthread([&] { loop.post([&] { clock.advance(1h); }); });
+        co_await loop.sleep(1h);
+    }());
+    CHECK(loop.counters().turns < 100);
+}
+
+TEST_CASE("A loop on the system's clock sleeps at least as long as it was asked to") {
+    event_loop loop;
+    const auto start = loop_clock::now();
+    loop.run([&]() -> task<> { co_await loop.sleep(1ms); }());
+    CHECK(loop_clock::now() - start >= 1ms);
+}
+
+TEST_CASE("A coroutine whose deadlines have all passed does not keep others from running") {
+    const manual_clock clock;
+    event_loop loop(event_loop_options().clock(clock));
+    const auto silent = ringtls::test::make_eventfd();
+    bool done = false;
+    const auto late = [&]() -> task<> {
+        for (int i = 0; i < 1'000'000 && !done; ++i) {
+            const auto answer = co_await as_result(
+                loop.poll(silent.fd(), ringtls::poll_events::readable).within(0s));
+            CHECK_FALSE(answer.has_value());
+        }
+        CHECK(done);
+    };
+    const auto other = [&]() -> task<> {
+        for (int i = 0; i < 10; ++i)
+            co_await loop.yield();
+        done = true;
+    };
+    loop.spawn(late());
+    loop.spawn(other());
+    loop.run();
+}

@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: MIT
+#include "loop/driver.hpp"
+
+#include "../descriptors.hpp"
+#include "../skip.hpp"
+
+#include <doctest/doctest.h>
+#include <poll.h>
+
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <vector>
+
+using namespace std::chrono_literals;
+
+namespace {
+
+using ringtls::detail::driver;
+using ringtls::detail::loop_entry;
+using ringtls::detail::make_driver;
+using ringtls::detail::make_io_uring_driver;
+using ringtls::test::make_eventfd;
+using ringtls::test::pipe_ends;
+using ringtls::test::socket_ends;
+
+struct entry final : loop_entry {
+    int completions = 0;
+    short last = 0;
+    void on(cause /*why*/, short /*events*/) override {}
+};
+
+/// Counts what completes, and does what a test asks for in between.
+class recorder final : public ringtls::detail::completion_sink {
+  public:
+    std::vector<loop_entry*> order;
+    std::function<void(entry&)> then = [](entry&) {};
+
+    void completed(loop_entry& which, short events) override {
+        auto& known = static_cast<entry&>(which);
+        ++known.completions;
+        known.last = events;
+        order.push_back(&which);
+        then(known);
+    }
+};
+
+/// A driver and what it hands out.
+struct bench {
+    std::unique_ptr<driver> on = make_io_uring_driver();
+    recorder sink;
+
+    void look() { on->wait(0ns, sink); }
+    /// Looks until so many have completed, or for a while in vain.
+    void look_for(std::size_t completions) {
+        for (int i = 0; i < 10'000 && sink.order.size() < completions; ++i)
+            look();
+    }
+    [[nodiscard]] ringtls::event_loop_counters counters() const {
+        ringtls::event_loop_counters counted;
+        on->count(counted);
+        return counted;
+    }
+};
+
+std::uint32_t slot_of(driver::token token) {
+    return static_cast<std::uint32_t>(token);
+}
+
+} // namespace
+
+TEST_CASE("A poll completes when its descriptor is ready, with what is ready") {
+    bench test;
+    pipe_ends pipe;
+    entry waiting;
+    test.on->arm(pipe.reader.fd(), POLLIN, waiting);
+    test.look();
+    CHECK(waiting.completions == 0);
+    pipe.writer.put("x");
+    test.look_for(1);
+    CHECK(waiting.completions == 1);
+    CHECK(waiting.last == POLLIN);
+}
+
+TEST_CASE("A poll completes once, however long its descriptor stays ready") {
+    bench test;
+    const auto ready = make_eventfd(1);
+    entry waiting;
+    test.on->arm(ready.fd(), POLLIN, waiting);
+    test.look_for(1);
+    test.look();
+    test.look();
+    CHECK(waiting.completions == 1);
+}
+
+TEST_CASE("Arming and cancelling make no system call before the wait") {
+    bench test;
+    test.look();
+    const auto before = test.counters();
+    const auto ready = make_eventfd(1);
+    entry waiting;
+    test.on->cancel(test.on->arm(ready.fd(), POLLIN, waiting));
+    test.on->arm(ready.fd(), POLLIN, waiting);
+    CHECK(test.counters().enters == before.enters);
+    test.look();
+    CHECK(test.counters().enters == before.enters + 1);
+    CHECK(test.counters().polls == before.polls + 2);
+}
+
+TEST_CASE("A poll that is cancelled before its submission never completes") {
+    bench test;
+    const auto ready = make_eventfd(1);
+    entry cancelled;
+    entry kept;
+    test.on->cancel(test.on->arm(ready.fd(), POLLIN, cancelled));
+    test.on->arm(ready.fd(), POLLIN, kept);
+    test.look_for(1);
+    test.look();
+    CHECK(cancelled.completions == 0);
+    CHECK(kept.completions == 1);
+}
+
+TEST_CASE(
+    "A poll that is cancelled before its submission does not bind its descriptor's next file") {
+    bench test;
+    pipe_ends first;
+    const auto ready = make_eventfd(1);
+    const int number = first.reader.fd();
+    entry cancelled;
+    entry second;
+    test.on->cancel(test.on->arm(number, POLLIN, cancelled));
+    REQUIRE(::dup2(ready.fd(), number) == number);
+    test.on->arm(number, POLLIN, second);
+    test.look_for(1);
+    CHECK(cancelled.completions == 0);
+    CHECK(second.completions == 1);
+}
+
+TEST_CASE("A poll that is cancelled after its submission never completes") {
+    bench test;
+    pipe_ends pipe;
+    entry cancelled;
+    const auto poll = test.on->arm(pipe.reader.fd(), POLLIN, cancelled);
+    test.look();
+    test.on->cancel(poll);
+    test.look();
+    pipe.writer.put("x");
+    test.look();
+    test.look();
+    CHECK(cancelled.completions == 0);
+}
+
+TEST_CASE("A completion that comes after its cancel is dropped") {
+    bench test;
+    pipe_ends pipe;
+    entry cancelled;
+    const auto poll = test.on->arm(pipe.reader.fd(), POLLIN, cancelled);
+    test.look();
+    pipe.writer.put("x"); // completes in the kernel, unseen
+    test.on->cancel(poll);
+    for (int i = 0; i < 5; ++i)
+        test.look();
+    CHECK(cancelled.completions == 0);
+}
+
+TEST_CASE("A completion may cancel another of the same batch") {
+    bench test;
+    const auto ready = make_eventfd(1);
+    entry first;
+    entry second;
+    test.on->arm(ready.fd(), POLLIN, first);
+    const auto poll = test.on->arm(ready.fd(), POLLIN, second);
+    test.sink.then = [&](entry&) { test.on->cancel(poll); };
+    for (int i = 0; i < 5; ++i)
+        test.look();
+    CHECK(first.completions == 1);
+    CHECK(second.completions == 0);
+}
+
+TEST_CASE("A completion may arm so many polls that the slots move") {
+    bench test;
+    const auto ready = make_eventfd(1);
+    entry first;
+    std::deque<entry> more(500);
+    test.on->arm(ready.fd(), POLLIN, first);
+    test.sink.then = [&](entry& which) {
+        if (&which == &first)
+            for (auto& each : more)
+                test.on->arm(ready.fd(), POLLIN, each);
+    };
+    test.look_for(1 + more.size());
+    for (const auto& each : more)
+        REQUIRE(each.completions == 1);
+}
+
+TEST_CASE("A slot is used again, with another generation, and an old token cancels nothing") {
+    bench test;
+    const auto ready = make_eventfd(1);
+    entry first;
+    entry second;
+    const auto old = test.on->arm(ready.fd(), POLLIN, first);
+    test.look_for(1);
+    const auto young = test.on->arm(ready.fd(), POLLIN, second);
+    CHECK(slot_of(young) == slot_of(old));
+    CHECK(young != old);
+    test.on->cancel(old);
+    test.look_for(2);
+    CHECK(second.completions == 1);
+}
+
+TEST_CASE("A slot is not used again before its last completion has come") {
+    bench test;
+    pipe_ends pipe;
+    const auto ready = make_eventfd(1);
+    entry cancelled;
+    entry second;
+    const auto old = test.on->arm(pipe.reader.fd(), POLLIN, cancelled);
+    test.look();
+    test.on->cancel(old);
+    const auto young = test.on->arm(ready.fd(), POLLIN, second);
+    CHECK(slot_of(young) != slot_of(old));
+    test.look_for(1);
+    CHECK(second.completions == 1);
+    CHECK(cancelled.completions == 0);
+}
+
+TEST_CASE("Cancelled polls give their slots back") {
+    bench test;
+    pipe_ends pipe;
+    entry waiting;
+    std::uint32_t highest = 0;
+    for (int i = 0; i < 10'000; ++i) {
+        const auto poll = test.on->arm(pipe.reader.fd(), POLLIN, waiting);
+        highest = std::max(highest, slot_of(poll));
+        if (i % 2 == 0)
+            test.look();
+        test.on->cancel(poll);
+        test.look();
+    }
+    CHECK(highest < 16);
+    CHECK(waiting.completions == 0);
+}
+
+TEST_CASE("A token that was never given cancels nothing") {
+    bench test;
+    test.on->cancel(0);
+    test.on->cancel(0x12345678'00000009);
+    const auto ready = make_eventfd(1);
+    entry waiting;
+    test.on->arm(ready.fd(), POLLIN, waiting);
+    test.look_for(1);
+    CHECK(waiting.completions == 1);
+}
+
+TEST_CASE("Five thousand polls armed at once all complete, each once") {
+    bench test;
+    pipe_ends pipe;
+    std::deque<entry> entries(5000);
+    for (auto& each : entries)
+        test.on->arm(pipe.reader.fd(), POLLIN, each);
+    test.look();
+    CHECK(test.sink.order.empty());
+    pipe.writer.put("x");
+    test.look_for(entries.size());
+    test.look();
+    CHECK(test.sink.order.size() == entries.size());
+    for (const auto& each : entries)
+        REQUIRE(each.completions == 1);
+}
+
+TEST_CASE("More completions than the completion queue holds are all handed out") {
+    bench test;
+    pipe_ends pipe;
+    std::deque<entry> entries(20'000);
+    for (auto& each : entries)
+        test.on->arm(pipe.reader.fd(), POLLIN, each);
+    test.look();
+    pipe.writer.put("x");
+    test.look_for(entries.size());
+    CHECK(test.sink.order.size() == entries.size());
+}
+
+TEST_CASE("Five thousand polls cancelled at once never complete, and five thousand more do") {
+    bench test;
+    pipe_ends pipe;
+    std::deque<entry> first(5000);
+    std::vector<driver::token> polls;
+    for (auto& each : first)
+        polls.push_back(test.on->arm(pipe.reader.fd(), POLLIN, each));
+    test.look();
+    for (const auto poll : polls)
+        test.on->cancel(poll);
+    std::deque<entry> second(5000);
+    for (auto& each : second)
+        test.on->arm(pipe.reader.fd(), POLLIN, each);
+    pipe.writer.put("x");
+    test.look_for(second.size());
+    test.look();
+    CHECK(test.sink.order.size() == second.size());
+    for (const auto& each : first)
+        REQUIRE(each.completions == 0);
+}
+
+TEST_CASE("A poll of a descriptor that is not open completes with an error") {
+    bench test;
+    entry waiting;
+    test.on->arm(-1, POLLIN, waiting);
+    test.look_for(1);
+    CHECK(waiting.completions == 1);
+    CHECK((waiting.last & POLLERR) != 0);
+}
+
+TEST_CASE("A half-closed peer does not end a wait for room, and does not end it again and again") {
+    for (const bool tcp : {true, false}) {
+        CAPTURE(tcp);
+        bench test;
+        const auto ends = tcp ? socket_ends::tcp_pair() : socket_ends::unix_pair();
+        ringtls::test::fill(ends.a);
+        REQUIRE(::shutdown(ends.b.fd(), SHUT_WR) == 0);
+        entry waiting;
+        test.on->arm(ends.a.fd(), POLLOUT, waiting);
+        for (int i = 0; i < 1000; ++i)
+            test.look();
+        CHECK(waiting.completions == 0);
+        CHECK(test.counters().completions <= 3);
+        // The peer makes room, in as many portions as TCP takes to say so.
+        for (int i = 0; i < 10'000 && waiting.completions == 0; ++i) {
+            ringtls::test::drain(ends.b);
+            test.look();
+        }
+        CHECK(waiting.completions == 1);
+        CHECK((waiting.last & POLLOUT) != 0);
+    }
+}
+
+TEST_CASE("A wait for room that went on past a half-close can be cancelled") {
+    bench test;
+    const auto ends = socket_ends::unix_pair();
+    ringtls::test::fill(ends.a);
+    REQUIRE(::shutdown(ends.b.fd(), SHUT_WR) == 0);
+    entry waiting;
+    const auto poll = test.on->arm(ends.a.fd(), POLLOUT, waiting);
+    for (int i = 0; i < 5; ++i)
+        test.look();
+    test.on->cancel(poll);
+    ringtls::test::drain(ends.b);
+    for (int i = 0; i < 5; ++i)
+        test.look();
+    CHECK(waiting.completions == 0);
+    const auto ready = make_eventfd(1);
+    entry next;
+    const auto reused = test.on->arm(ready.fd(), POLLIN, next);
+    CHECK(slot_of(reused) == slot_of(poll));
+    test.look_for(1);
+    CHECK(next.completions == 1);
+}
+
+TEST_CASE("A wait for room that is cancelled in the turn of the half-close's completion ends") {
+    bench test;
+    const auto ends = socket_ends::unix_pair();
+    ringtls::test::fill(ends.a);
+    REQUIRE(::shutdown(ends.b.fd(), SHUT_WR) == 0);
+    entry waiting;
+    const auto poll = test.on->arm(ends.a.fd(), POLLOUT, waiting);
+    test.look(); // it is queued again, as multishot
+    test.on->cancel(poll);
+    ringtls::test::drain(ends.b);
+    for (int i = 0; i < 5; ++i)
+        test.look();
+    CHECK(waiting.completions == 0);
+}
+
+TEST_CASE("wake() ends a wait without a time-out, and completes nothing") {
+    bench test;
+    const std::jthread other([&] { test.on->wake(); });
+    test.on->wait(std::nullopt, test.sink);
+    CHECK(test.sink.order.empty());
+}
+
+TEST_CASE("wake() before a wait ends that wait, and only that one") {
+    bench test;
+    test.on->wake();
+    test.on->wake();
+    test.on->wait(std::nullopt, test.sink);
+    const auto before = ringtls::loop_clock::now();
+    test.on->wait(1ms, test.sink);
+    CHECK(ringtls::loop_clock::now() - before >= 1ms);
+}
+
+TEST_CASE("wake() works any number of times") {
+    bench test;
+    for (int i = 0; i < 100; ++i) {
+        test.on->wake();
+        test.on->wait(std::nullopt, test.sink);
+    }
+    CHECK(test.sink.order.empty());
+}
+
+TEST_CASE("A driver made on one thread waits on another") {
+    bench test;
+    const auto ready = make_eventfd(1);
+    entry waiting;
+    test.on->arm(ready.fd(), POLLIN, waiting);
+    std::thread([&] { test.look_for(1); }).join();
+    CHECK(waiting.completions == 1);
+}
+
+TEST_CASE("A driver is destroyed with polls queued, armed and cancelled") {
+    bench test;
+    pipe_ends pipe;
+    entry waiting;
+    const auto poll = test.on->arm(pipe.reader.fd(), POLLIN, waiting);
+    test.on->arm(pipe.reader.fd(), POLLIN, waiting);
+    test.look();
+    test.on->cancel(poll);
+    test.on->arm(pipe.reader.fd(), POLLIN, waiting);
+    test.on.reset();
+    CHECK(waiting.completions == 0);
+}
+
+TEST_CASE("make_driver refuses a name that it does not know") {
+    try {
+        make_driver("kqueue");
+        FAIL("did not throw");
+    } catch (const ringtls::error& refused) {
+        CHECK(refused.code() == ringtls::errc::no_driver);
+        CHECK(std::string_view(refused.what()).find("kqueue") != std::string_view::npos);
+    }
+}
+
+TEST_CASE("make_driver takes the name from the environment if it is given none") {
+    REQUIRE(::setenv("RINGTLS_DRIVER", "kqueue", 1) == 0);
+    CHECK_THROWS_AS(make_driver(""), ringtls::error);
+    CHECK(make_driver("io_uring")->name() == "io_uring");
+    REQUIRE(::setenv("RINGTLS_DRIVER", "io_uring", 1) == 0);
+    CHECK(make_driver("")->name() == "io_uring");
+    REQUIRE(::unsetenv("RINGTLS_DRIVER") == 0);
+    CHECK(make_driver("")->name() == "io_uring");
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+// Two TLS streams connected to each other on one loop, and what tests need around them.
+#pragma once
+
+#include <ringtls/ringtls.hpp>
+
+#include <doctest/doctest.h>
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <random>
+#include <span>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace ringtls::test {
+
+using bytes = std::vector<std::byte>;
+
+/// A file that make_pki.sh made.
+inline std::string pki(const std::string& name) {
+    return std::string(RINGTLS_TEST_PKI "/") + name;
+}
+
+inline identity named_identity(const std::string& name) {
+    return {pem::file(pki(name + ".pem")), pem::file(pki(name + ".key"))};
+}
+inline server_settings serving() {
+    return server_settings(named_identity("server"));
+}
+inline client_settings trusting() {
+    return client_settings().trust(pem::file(pki("ca.pem")));
+}
+
+/// The sizes that every operation is tried with.
+inline constexpr std::array<std::size_t, 9> sizes = {0, 1, 5, 13, 64, 1024, 16384, 16385, 1048576};
+
+/// Bytes that repeat nowhere soon, the same for the same seed.
+inline bytes random_bytes(std::size_t size, unsigned seed = 1) {
+    std::mt19937_64 generator(seed);
+    bytes made(size);
+    for (auto& each : made)
+        each = static_cast<std::byte>(generator());
+    return made;
+}
+
+inline void check_system(bool good) {
+    if (!good)
+        throw std::system_error(errno, std::system_category());
+}
+
+/// Two connected sockets.
+struct socket_pair {
+    socket client;
+    socket server;
+};
+
+/// Unix sockets. buffer: SO_SNDBUF of both, 0: the system's. The kernel doubles it and has a least.
+inline socket_pair connected_pair(event_loop& loop, int buffer = 0) {
+    std::array<int, 2> fds{};
+    check_system(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()) == 0);
+    for (const int fd : fds) {
+        if (buffer > 0)
+            check_system(::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer) == 0);
+    }
+    return {socket(loop, fds[0]), socket(loop, fds[1])};
+}
+
+/// TCP over loopback.
+inline socket_pair connected_tcp_pair(event_loop& loop) {
+    auto listening = listener::bind(loop, address("127.0.0.1", 0));
+    return loop.run([](event_loop& on, listener& at) -> task<socket_pair> {
+        auto client = co_await ringtls::connect(on, at.local_address());
+        auto server = co_await at.accept();
+        co_return socket_pair{std::move(client), std::move(server)};
+    }(loop, listening));
+}
+
+/// A client and a server stream, not yet shaken hands.
+struct stream_pair {
+    stream client;
+    stream server;
+
+    stream_pair(socket_pair sockets, const client_context& c, const server_context& s,
+                const std::string& name = "localhost")
+        : client(std::move(sockets.client), c, name), server(std::move(sockets.server), s) {}
+};
+
+template<class... T>
+void run_all(event_loop& loop, task<T>... work) {
+    loop.run(when_all(std::move(work)...));
+}
+
+inline task<> shake_hands(stream& with) {
+    co_await with.handshake();
+}
+inline task<> write_all(stream& to, std::span<const std::byte> from) {
+    co_await to.write(from);
+}
+inline task<> read_all(stream& from, std::span<std::byte> into) {
+    co_await from.read_exactly(into);
+}
+inline task<> shut_down(stream& one) {
+    co_await one.shutdown();
+}
+
+/// What arrives until close_notify.
+inline task<bytes> read_to_end(stream& from) {
+    bytes all;
+    bytes buffer(16384);
+    for (;;) {
+        const auto count = co_await from.read(buffer);
+        if (count == 0)
+            co_return all;
+        all.insert(all.end(), buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(count));
+    }
+}
+
+/// Lets everything that is ready happen, and what that makes ready.
+inline task<> settle(event_loop& loop, int turns = 20) {
+    for (int i = 0; i < turns; ++i)
+        co_await loop.yield();
+}
+
+/// A loop, both contexts, and an established pair: what most tests start from.
+struct loopback {
+    manual_clock clock;
+    event_loop loop{event_loop_options().clock(clock)};
+    client_context client_side;
+    server_context server_side;
+    stream_pair ends;
+    stream& client = ends.client;
+    stream& server = ends.server;
+
+    /// buffer: as of connected_pair(). The handshake is done unless raw is set.
+    explicit loopback(int buffer = 0, const client_settings& c = trusting(),
+                      const server_settings& s = serving(), bool raw = false)
+        : client_side(c),
+          server_side(s),
+          ends(connected_pair(loop, buffer), client_side, server_side) {
+        if (!raw)
+            run_all(loop, shake_hands(client), shake_hands(server));
+    }
+};
+
+/// Settings for a protocol version alone.
+template<class Settings>
+Settings only(Settings settings, tls_version version) {
+    settings.minimum_version(version).maximum_version(version);
+    return settings;
+}
+
+} // namespace ringtls::test

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+// Warmed up, reading, writing and retrying allocate nothing on our side. OpenSSL's own
+// allocations are counted apart, by its own hooks.
+#include "../support/loopback.hpp"
+
+#include <openssl/crypto.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+namespace {
+
+std::atomic<long> ours = 0;
+std::atomic<long> openssls = 0;
+
+void* counted(std::size_t size) {
+    ++ours;
+    if (void* const made = std::malloc(size == 0 ? 1 : size))
+        return made;
+    throw std::bad_alloc();
+}
+
+/// CRYPTO_set_mem_functions(3) works only before OpenSSL's first allocation.
+const bool hooked = [] {
+    return CRYPTO_set_mem_functions(
+               [](std::size_t size, const char*, int) {
+                   ++openssls;
+                   return std::malloc(size);
+               },
+               [](void* old, std::size_t size, const char*, int) {
+                   ++openssls;
+                   return std::realloc(old, size);
+               },
+               [](void* old, const char*, int) { std::free(old); }) == 1;
+}();
+
+} // namespace
+
+void* operator new(std::size_t size) {
+    return counted(size);
+}
+void* operator new[](std::size_t size) {
+    return counted(size);
+}
+void operator delete(void* old) noexcept {
+    std::free(old);
+}
+void operator delete[](void* old) noexcept {
+    std::free(old);
+}
+void operator delete(void* old, std::size_t) noexcept {
+    std::free(old);
+}
+void operator delete[](void* old, std::size_t) noexcept {
+    std::free(old);
+}
+
+namespace ringtls {
+namespace {
+
+using namespace std::chrono_literals;
+using test::bytes;
+using test::loopback;
+
+task<> echo_for_ever(stream& peer, bytes& buffer) {
+    while (const auto count = co_await peer.read(buffer).within(1h))
+        co_await peer.write(std::span(buffer).first(count)).within(1h);
+}
+
+task<> ask(stream& peer, const bytes& request, bytes& answer, std::stop_token token, int times) {
+    for (int i = 0; i < times; ++i) {
+        co_await peer.write(request).within(1h).cancel_on(token);
+        co_await peer.read_exactly(answer).within(1h).cancel_on(token);
+    }
+}
+
+/// Allocations per side in so many round trips, the coroutines being under way already.
+struct tally {
+    long ours;
+    long openssls;
+};
+
+task<tally> measure(stream& peer, const bytes& request, bytes& answer, std::stop_token token) {
+    co_await ask(peer, request, answer, token, 50); // warms up
+    const tally before = {ours, openssls};
+    for (int i = 0; i < 200; ++i) {
+        co_await peer.write(request).within(1h).cancel_on(token);
+        co_await peer.read_exactly(answer).within(1h).cancel_on(token);
+    }
+    co_return tally{ours - before.ours, openssls - before.openssls};
+}
+
+} // namespace
+
+TEST_CASE("reads and writes that wait, with deadline and stop token, allocate nothing") {
+    REQUIRE(hooked);
+    for (const std::size_t size : {1UL, 1024UL, 16384UL}) {
+        CAPTURE(size);
+        loopback link;
+        const auto request = test::random_bytes(size);
+        bytes answer(size);
+        bytes buffer(16384);
+        std::stop_source stop;
+        link.loop.spawn(echo_for_ever(link.server, buffer));
+        const auto counted = link.loop.run(measure(link.client, request, answer, stop.get_token()));
+        CHECK(counted.ours == 0);
+        MESSAGE("OpenSSL's own in 200 round trips of " << size << " bytes: " << counted.openssls);
+        CHECK(link.client.counters().read_waits >= 200);
+    }
+}
+
+TEST_CASE("a write that waits many times, and its reader, allocate nothing") {
+    loopback link(1);
+    const auto data = test::random_bytes(1 << 20);
+    bytes got(data.size());
+    const auto writer = [](stream& to, const bytes& all, long& count) -> task<> {
+        co_await to.write(all); // warms up
+        const long before = ours;
+        co_await to.write(all);
+        count = ours - before;
+    };
+    const auto reader = [](stream& from, bytes& into) -> task<> {
+        co_await from.read_exactly(into);
+        co_await from.read_exactly(into);
+    };
+    long count = -1;
+    link.loop.spawn(reader(link.server, got));
+    link.loop.run(writer(link.client, data, count));
+    link.loop.run();
+    CHECK(count == 0);
+    CHECK(link.client.counters().write_waits >= 20);
+}
+
+TEST_CASE("the retries of a handshake allocate nothing on our side") {
+    // One byte a turn, so that the handshake is retried for each: what it allocates must not grow
+    // with the number of retries. The first handshake warms up the loop's own tables.
+    long counts[2] = {-1, -1};
+    std::uint64_t waits[2] = {0, 0};
+    for (int round = 0; round < 2; ++round) {
+        loopback link(0, test::trusting(), test::serving(), true);
+        const auto shake = [](stream& with, long& count) -> task<> {
+            co_await with.loop().yield();
+            const long before = ours;
+            co_await with.handshake();
+            count = ours - before;
+        };
+        long client = -1;
+        long server = -1;
+        link.loop.spawn(shake(link.server, server));
+        link.loop.run(shake(link.client, client));
+        link.loop.run();
+        counts[round] = client + server;
+        waits[round] = link.client.counters().read_waits + link.server.counters().read_waits;
+    }
+    CHECK(counts[1] == 0);
+    CHECK(waits[1] >= 2);
+}
+
+} // namespace ringtls
