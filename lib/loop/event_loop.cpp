@@ -15,7 +15,9 @@ static_assert(static_cast<short>(poll_events::hangup) == POLLHUP);
 event_loop::event_loop(const event_loop_options& options)
     : core_(std::make_unique<detail::loop_core>(options)) {}
 
-event_loop::~event_loop() = default;
+event_loop::~event_loop() {
+    core_->destroy_tasks();
+}
 
 void event_loop::run() {
     core_->run();

@@ -86,7 +86,7 @@ loop_core::loop_core(const event_loop_options& options)
       driver_(make_driver(options.driver())),
       clock_(options.clock()) {}
 
-loop_core::~loop_core() {
+void loop_core::destroy_tasks() {
     reap();
     while (root_promise* root = roots_) {
         roots_ = root->next;
@@ -287,8 +287,11 @@ void loop_core::expire() {
     }
 }
 
-bool loop_core::idle() const noexcept {
-    return !roots_ && waiting_ == 0 && ready_.empty() && next_turn_.empty();
+bool loop_core::idle() const {
+    if (roots_ || waiting_ != 0 || !ready_.empty() || !next_turn_.empty())
+        return false;
+    const std::scoped_lock lock(remote_mutex_);
+    return posted_.empty();
 }
 
 std::optional<std::chrono::nanoseconds> loop_core::time_to_wait() {

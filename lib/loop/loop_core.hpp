@@ -31,7 +31,6 @@ struct loop_core final : private completion_sink {
     explicit loop_core(const event_loop_options& options);
     loop_core(const loop_core&) = delete;
     loop_core& operator=(const loop_core&) = delete;
-    ~loop_core();
 
     /// One budget a dispatch: what an operation that never has to wait may do before others have
     /// their turn. A unit is an attempt or a record.
@@ -70,6 +69,9 @@ struct loop_core final : private completion_sink {
     [[nodiscard]] loop_clock::time_point now() const noexcept {
         return clock_ ? clock_->now() : loop_clock::now();
     }
+    /// Destroys the tasks that have not ended, while all that they may use is still there.
+    void destroy_tasks();
+
     [[nodiscard]] std::string_view driver_name() const noexcept { return driver_->name(); }
     [[nodiscard]] event_loop_counters counters() const noexcept;
 
@@ -90,7 +92,7 @@ struct loop_core final : private completion_sink {
     void run_remote();
     void expire();
     void reap();
-    [[nodiscard]] bool idle() const noexcept;
+    [[nodiscard]] bool idle() const;
     [[nodiscard]] std::optional<std::chrono::nanoseconds> time_to_wait();
 
     std::unique_ptr<driver> driver_;
@@ -110,7 +112,7 @@ struct loop_core final : private completion_sink {
     std::atomic<std::thread::id> owner_; ///< no thread until it first runs
     bool in_run_ = false;
 
-    std::mutex remote_mutex_; ///< guards the next three
+    mutable std::mutex remote_mutex_; ///< guards the next three
     intrusive_list<&loop_entry::remote_hook> remote_;
     std::vector<std::function<void()>> posted_;
     bool woken_ = false; ///< the loop was woken and has not looked yet

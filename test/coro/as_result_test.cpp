@@ -38,14 +38,14 @@ using ringtls::test::pipe_ends;
 #endif
 #endif
 
-int exceptions_thrown = 0;
-
 template<class T>
 concept takes = requires(T&& operation) { as_result(std::forward<T>(operation)); };
 
 } // namespace
 
 #ifndef RINGTLS_TEST_SANITIZED
+static int exceptions_thrown = 0;
+
 /// Counts what is thrown, then throws it (Itanium C++ ABI, exception handling, 2.4.3).
 extern "C" [[noreturn]] void __cxa_throw(void* thrown, void* type, void (*destroy)(void*)) {
     using function = void (*)(void*, void*, void (*)(void*));

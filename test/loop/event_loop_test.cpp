@@ -14,6 +14,7 @@
 #include <csignal>
 #include <exception>
 #include <functional>
+#include <latch>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -397,17 +398,16 @@ TEST_CASE("Calls posted by several threads at once are all made, each thread's i
     CHECK(made == threads * calls);
 }
 
-TEST_CASE("A posted call does not keep run() from returning, and waits for the next") {
+TEST_CASE("run() makes the posted calls before it returns, and none that is posted later") {
     event_loop loop;
-    bool called = false;
-    loop.post([&] { called = true; });
+    int called = 0;
+    loop.post([&] { ++called; });
     loop.run();
-    CHECK_FALSE(called);
-    loop.run([&]() -> task<> {
-        co_await loop.yield();
-        co_await loop.yield();
-    }());
-    CHECK(called);
+    CHECK(called == 1);
+    loop.post([&] { ++called; });
+    CHECK(called == 1);
+    loop.run();
+    CHECK(called == 2);
 }
 
 TEST_CASE("A posted call may post, spawn and stop") {
@@ -592,9 +592,13 @@ TEST_CASE("A loop names its driver, and refuses one that it does not know") {
 TEST_CASE("Several loops run on several threads at once") {
     std::vector<std::jthread> threads;
     std::vector<int> sums(4, 0);
+    // All are made before the first goes: the thread sanitizer does not see liburing unmap a ring,
+    // and takes the next ring at the same address for the same memory.
+    std::latch all_made(4);
     for (int& sum : sums)
-        threads.emplace_back([&sum] {
+        threads.emplace_back([&] {
             event_loop loop;
+            all_made.arrive_and_wait();
             const auto ready = make_eventfd(1);
             sum = loop.run([](event_loop& on, int fd) -> task<int> {
                 int count = 0;

@@ -120,10 +120,10 @@ class event_loop {
     event_loop& operator=(const event_loop&) = delete;
     ~event_loop();
 
-    /// Runs until stop() is called, or no spawned task is left and no operation waits. Can be
-    /// called again after either. Throws error with errc::wrong_thread on a second thread, with
-    /// errc::busy inside another run(), and what a posted call or a handler set with on_unhandled()
-    /// throws.
+    /// Runs until stop() is called, or no spawned task is left, no operation waits and nothing is
+    /// posted. Can be called again after either. Throws error with errc::wrong_thread on a second
+    /// thread, with errc::busy inside another run(), and what a posted call or a handler set with
+    /// on_unhandled() throws.
     void run();
 
     /// Runs until this task has ended; returns what it returned, throws what it threw. Other tasks
@@ -136,8 +136,8 @@ class event_loop {
     /// Owns and runs a task from the loop's next turn on. What it throws goes to on_unhandled().
     void spawn(task<> work);
 
-    /// From any thread: has the loop call this, on its own thread, in the order of posting. Does
-    /// not keep run() from returning; what is posted then waits for the next run().
+    /// From any thread: has the loop call this, on its own thread, in the order of posting. What
+    /// is posted after run() has returned waits for the next.
     void post(std::function<void()> call);
 
     /// From any thread: has run() return after the turn that is under way.
