@@ -27,6 +27,8 @@ std::string text_of(errc code) {
         return "written to after close_notify was sent";
     case errc::key_update_refused:
         return "key update needs TLS 1.3";
+    case errc::key_update_flood:
+        return "too many key updates";
     case errc::unsupported_want:
         return "OpenSSL asked for a callback's answer that nobody will give";
     case errc::invalid_address:

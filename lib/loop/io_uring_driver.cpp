@@ -107,7 +107,7 @@ class io_uring_driver final : public driver, private loop_entry {
   public:
     io_uring_driver() {
         slots_.reserve(64);
-        wake_poll_ = arm(wake_.fd(), POLLIN, *this);
+        arm(wake_.fd(), POLLIN, *this);
     }
 
     token arm(int fd, short events, loop_entry& entry) override;
@@ -160,7 +160,6 @@ class io_uring_driver final : public driver, private loop_entry {
     std::uint32_t free_ = none;
     std::uint32_t queue_first_ = none; ///< slots with something to submit, in order
     std::uint32_t queue_last_ = none;
-    token wake_poll_ = 0;
     std::uint64_t enters_ = 0;
     std::uint64_t polls_ = 0;
     std::uint64_t completions_ = 0;
@@ -387,7 +386,7 @@ void io_uring_driver::complete(const io_uring_cqe& cqe, completion_sink& sink) {
 /// Its own poll: somebody called wake().
 void io_uring_driver::on(cause /*why*/, short /*events*/) {
     wake_.drain();
-    wake_poll_ = arm(wake_.fd(), POLLIN, *this);
+    arm(wake_.fd(), POLLIN, *this);
 }
 
 } // namespace

@@ -89,8 +89,8 @@ loop_core::loop_core(const event_loop_options& options)
 void loop_core::destroy_tasks() {
     reap();
     while (root_promise* root = roots_) {
-        roots_ = root->next;
         forget(*root);
+        unlink(*root);
         root->handle().destroy();
     }
 }
@@ -170,7 +170,7 @@ void loop_core::reap() {
 void loop_core::run() {
     const running here(*this);
     while (!stopping_.exchange(false) && !idle())
-        turn([] { return false; });
+        turn();
     driver_->flush();
 }
 
@@ -182,7 +182,7 @@ void loop_core::run_to_end(task<> work) {
     main_failure_ = nullptr;
     try {
         while (!stopping_.exchange(false) && main_)
-            turn([this] { return main_ == nullptr; });
+            turn();
     } catch (...) {
         drop_main();
         throw;
@@ -207,11 +207,12 @@ void loop_core::drop_main() {
 }
 
 /// Waits only if there is something left to wait for.
-void loop_core::turn(const std::function<bool()>& over) {
+void loop_core::turn() {
+    const bool for_main = main_ != nullptr;
     ++turns_;
     dispatch_ready();
-    const auto zero = std::chrono::nanoseconds::zero();
-    driver_->wait(over() || idle() ? zero : time_to_wait(), *this);
+    const bool over = for_main ? main_ == nullptr : idle();
+    driver_->wait(over ? std::chrono::nanoseconds::zero() : time_to_wait(), *this);
     run_remote();
     expire();
     while (loop_entry* entry = next_turn_.pop_front())

@@ -57,7 +57,12 @@ struct loop_core final : private completion_sink {
     }
 
     /// Takes one unit of the budget; false if there is none left.
-    [[nodiscard]] bool spend() noexcept { return budget_ > 0 && budget_-- > 0; }
+    [[nodiscard]] bool spend() noexcept {
+        if (budget_ == 0)
+            return false;
+        --budget_;
+        return true;
+    }
 
     void operation_waits() noexcept { ++waiting_; }
     void operation_over() noexcept { --waiting_; }
@@ -85,7 +90,7 @@ struct loop_core final : private completion_sink {
     root_promise& start(task<> work);
     void unlink(root_promise& root) noexcept;
     void drop_main();
-    void turn(const std::function<bool()>& over);
+    void turn();
     void dispatch_ready();
     void dispatch(loop_entry& entry, loop_entry::cause why, short events);
     void completed(loop_entry& entry, short events) override;

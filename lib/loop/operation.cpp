@@ -90,6 +90,9 @@ void operation::wait(wait_for what) {
     case wait_for::either:
         poll_for(POLLIN | POLLOUT);
         return;
+    case wait_for::hangup:
+        poll_for(0);
+        return;
     case wait_for::next_turn:
         core.schedule_next_turn(*this);
         return;
@@ -101,47 +104,54 @@ void operation::poll_for(short events) {
         loop_->core().arm_poll(*this, descriptor(), events);
 }
 
+/// What this thread's news completes is resumed here and now, so that nothing can come between
+/// the bytes that an attempt took and the coroutine they are for.
 void operation::on(cause why, short events) {
     switch (why) {
     case cause::turn:
-        if (state_ == state::over)
-            waiter_.resume();
-        else
-            advance();
-        return;
     case cause::readiness:
         events_ = events;
-        advance();
+        if (state_ == state::over || advance())
+            waiter_.resume();
         return;
     case cause::deadline:
-        if (expire())
-            end();
-        else
-            interrupt(errc::timed_out);
+        expired();
         return;
     case cause::remote:
         if (limits_.token().stop_requested())
             interrupt(errc::canceled);
-        else
-            advance();
+        else if (advance())
+            waiter_.resume();
         return;
     }
 }
 
-/// One more attempt, by the loop. The coroutine is resumed only if that was the last.
-void operation::advance() noexcept {
+/// An operation that had used up its turn's budget was not waiting for anything but its turn.
+void operation::expired() noexcept {
+    if (expire() || (next_ == wait_for::next_turn && advance()))
+        end();
+    else
+        interrupt(errc::timed_out);
+}
+
+/// One more attempt, by the loop; true if it was the last. The coroutine is resumed only then.
+bool operation::advance() noexcept {
     try {
         const auto next = attempt();
         events_ = 0;
         if (next != wait_for::nothing) {
             wait(next);
-            return;
+            return false;
         }
     } catch (const std::bad_alloc&) {
         withdraw();
         fail(std::make_error_code(std::errc::not_enough_memory));
+    } catch (const std::system_error& failure) {
+        withdraw();
+        fail(failure.code());
     }
-    end();
+    finish();
+    return true;
 }
 
 void operation::interrupt(std::error_code code) noexcept {
@@ -152,21 +162,25 @@ void operation::interrupt(std::error_code code) noexcept {
     end();
 }
 
-/// Over, from a wait: the coroutine is resumed from the loop's own frame, in turn.
+/// Over, from a wait that something else has ended: resumed by the loop, in turn.
 void operation::end() noexcept {
+    finish();
+    loop_->core().schedule(*this);
+}
+
+void operation::finish() noexcept {
+    if (!waiting())
+        return;
     state_ = state::over;
     disarm();
     loop_->core().operation_over();
-    loop_->core().schedule(*this);
 }
 
 void operation::abandon() noexcept {
     if (!waiting())
         return;
     withdraw();
-    state_ = state::over;
-    disarm();
-    loop_->core().operation_over();
+    finish();
 }
 
 /// The stop callback first: its destructor waits for a call under way on another thread, after
@@ -207,14 +221,13 @@ wait_for poll_operation::attempt() {
               (asked_ | poll_events::error | poll_events::hangup);
     if (answer_ != poll_events::none)
         return wait_for::nothing;
-    switch (asked_) {
-    case poll_events::readable:
-        return wait_for::readable;
-    case poll_events::writable:
-        return wait_for::writable;
-    default:
+    const bool readable = (asked_ & poll_events::readable) != poll_events::none;
+    const bool writable = (asked_ & poll_events::writable) != poll_events::none;
+    if (readable && writable)
         return wait_for::either;
-    }
+    if (readable)
+        return wait_for::readable;
+    return writable ? wait_for::writable : wait_for::hangup;
 }
 
 sleep_operation::sleep_operation(event_loop& loop, loop_clock::time_point until) noexcept

@@ -73,8 +73,16 @@ class lookup_pool {
             work_.notify_one();
             return;
         }
-        std::thread([this] { serve(); }).detach();
-        ++threads_;
+        try {
+            std::thread([this] { serve(); }).detach();
+            ++threads_;
+        } catch (const std::system_error&) {
+            // Those that run already will come to it; without any there is nobody to ask.
+            if (threads_ > 0)
+                return;
+            questions_.pop_back();
+            throw;
+        }
     }
 
   private:

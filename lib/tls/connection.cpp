@@ -13,6 +13,10 @@ namespace {
 
 constexpr std::size_t record_size = SSL3_RT_MAX_PLAIN_LENGTH;
 
+/// OpenSSL sets no limit; an honest peer updates its keys once in gigabytes (RFC 8446, 5.5).
+constexpr int key_updates_allowed = 100;
+constexpr auto key_update_window = std::chrono::seconds(1);
+
 struct directions {
     bool reading;
     bool writing;
@@ -88,6 +92,7 @@ wait_for connection::attempt(stream_operation& op) {
         socket.now_readable();
     if ((op.ready_events() & ~POLLIN) != 0)
         socket.now_writable();
+    socket.grant_receives();
     const auto next = progress(op);
     note_write_failure();
     tend_spill();
@@ -104,7 +109,7 @@ wait_for connection::attempt(stream_operation& op) {
 /// The first operation performs the handshake, and two at a time share it: SSL_do_handshake(3)
 /// has no arguments that a retry could change.
 wait_for connection::progress(stream_operation& op) {
-    const bool reads = directions_of(op.call_).reading;
+    const bool reads = directions_of(op.call_).reading && op.call_ != call::handshake;
     if (first_ && (reading_over_ || !reads))
         return fail(op, first_);
     if (!tls_.established()) {
@@ -178,7 +183,7 @@ wait_for connection::read_exactly(stream_operation& op) {
 
 wait_for connection::readable(stream_operation& op) {
     settle_write();
-    const auto step = tls_.close_received() ? step::closed : tls_.peek();
+    const auto step = tls_.close_received() ? step::closed : check_key_updates(tls_.peek());
     switch (step) {
     case step::done:
     case step::closed:
@@ -223,38 +228,55 @@ wait_for connection::write(stream_operation& op) {
     return once_sent(op);
 }
 
-/// What has to happen before a record can be written: the spill leaves, and a renegotiation ends.
-/// Application data that stands in its way waits for a reader, and the write for that.
+/// What has to happen before a record can be written: the spill leaves, a renegotiation ends.
 wait_for connection::ready_to_write(stream_operation& op) {
-    if (tls_.socket().spilled())
-        tls_.socket().flush();
-    if (tls_.socket().spilled())
+    if (!tls_.socket().flush())
         return wait_for::notification;
-    if (!tls_.renegotiating())
-        return wait_for::nothing;
+    return tls_.renegotiating() ? past_handshake(op) : wait_for::nothing;
+}
+
+/// Takes a handshake that has begun to its end. Application data that stands in the way waits for
+/// a reader, and the operation for that.
+wait_for connection::past_handshake(stream_operation& op) {
     settle_write();
-    const auto step = tls_.peek();
-    if (step == step::failed)
+    const auto step = check_key_updates(tls_.peek());
+    switch (step) {
+    case step::failed:
         return fail(op, tls_.what());
-    if (!tls_.renegotiating())
+    case step::closed: // so that the handshake will never end
+        op.fail(errc::truncated);
+        return wait_for::nothing;
+    case step::done:
+    case step::want_read:
+    case step::want_write:
+        break;
+    }
+    if (!tls_.in_handshake())
         return tls_.socket().spilled() ? wait_for::notification : wait_for::nothing;
-    return step == step::want_read || step == step::want_write ? want(step)
-                                                               : wait_for::notification;
+    return step == step::done ? wait_for::notification : want(step);
 }
 
 wait_for connection::close_write(stream_operation& op) {
-    if (!op.under_way_ && !tls_.close_sent() && tls_.close_write() == step::failed)
-        return fail(op, tls_.what());
-    op.under_way_ = true;
+    if (!tls_.close_sent()) {
+        if (tls_.in_handshake()) {
+            if (const auto first = past_handshake(op); first != wait_for::nothing || op.failed())
+                return first;
+        }
+        if (tls_.close_write() != step::done)
+            return fail(op, tls_.what());
+    }
     return once_sent(op);
 }
 
-/// Past our own close_notify, a peer that only closes its TCP connection has said enough; the
-/// kernel makes that a reset if there was something that the peer had not read.
+/// Goes on to read before its close_notify has left: the peer may be blocked in a write of its
+/// own, and take nothing before we do. Past our close_notify, a peer that only closes its TCP
+/// connection has said enough; the kernel makes that a reset if there was something that the peer
+/// had not read.
 wait_for connection::shutdown(stream_operation& op) {
-    if (const auto next = close_write(op); next != wait_for::nothing || op.failed())
-        return next;
-    for (;;) {
+    const auto leaving = close_write(op);
+    if (!tls_.close_sent() || op.failed())
+        return leaving;
+    while (!op.under_way_) {
         std::array<std::byte, 4096> dropped;
         std::size_t count = 0;
         const auto step = read_step(dropped, count);
@@ -263,19 +285,22 @@ wait_for connection::shutdown(stream_operation& op) {
         case step::done:
             break;
         case step::closed:
-            return wait_for::nothing;
+            op.under_way_ = true;
+            continue;
         case step::want_read:
         case step::want_write:
             return want(step);
         case step::failed:
-            if (tls_.what().code == errc::truncated ||
-                tls_.what().code == std::errc::connection_reset)
-                return wait_for::nothing;
-            return fail(op, tls_.what());
+            if (tls_.what().code != errc::truncated &&
+                tls_.what().code != std::errc::connection_reset)
+                return fail(op, tls_.what());
+            op.under_way_ = true;
+            continue;
         }
         if (!op.loop().core().spend())
             return wait_for::next_turn;
     }
+    return once_sent(op);
 }
 
 wait_for connection::key_update(stream_operation& op) {
@@ -290,7 +315,11 @@ wait_for connection::key_update(stream_operation& op) {
         return wait_for::nothing;
     }
     settle_write();
-    if (tls_.key_update(op.request_ == key_update_request::requested) != step::done)
+    if (tls_.in_handshake()) {
+        if (const auto first = past_handshake(op); first != wait_for::nothing || op.failed())
+            return first;
+    }
+    if (tls_.key_update(op.request_ == key_update_request::requested) == step::failed)
         return fail(op, tls_.what());
     op.under_way_ = true;
     return once_sent(op);
@@ -306,27 +335,42 @@ wait_for connection::once_sent(stream_operation& op) {
 
 wait_for connection::want(step what) const noexcept {
     if (what == step::want_read)
-        return wait_for::readable;
+        return tls_.socket().paused() ? wait_for::next_turn : wait_for::readable;
     return tls_.socket().spilled() ? wait_for::notification : wait_for::writable;
 }
 
 /// A failed send ends writing alone; all else ends both directions.
 wait_for connection::fail(stream_operation& op, const failure& why) {
-    const bool sending_failed =
-        !directions_of(op.call_).reading && tls_.established() && tls_.socket().write_error() != 0;
-    if (sending_failed && !op.from_.empty()) {
+    const bool sending_failed = !directions_of(op.call_).reading && tls_.established() &&
+                                !reading_over_ && tls_.socket().write_error() != 0;
+    if (sending_failed) {
         // OpenSSL still holds the record, and reading goes on: repeat the call, into the void.
         std::size_t ignored = 0;
-        static_cast<void>(tls_.settle(next_record(op), ignored));
+        if (!op.from_.empty())
+            static_cast<void>(tls_.settle(next_record(op), ignored));
+        look_for_alert();
     }
     note_failure(why, !sending_failed);
     op.fail(first_.code, first_.details);
     return wait_for::nothing;
 }
 
+/// A peer that refuses a connection sends an alert and closes; the send that fails by that is not
+/// the cause. A reader in flight finds the alert itself.
+void connection::look_for_alert() {
+    if (reader_ || first_ || tls_.close_received())
+        return;
+    tls_.socket().now_readable();
+    const auto& found = tls_.what();
+    if (tls_.peek() == step::failed && found.details && found.details->alert)
+        note_failure(found, true);
+}
+
 /// The first failure is the one that every later operation reports, and those that wait already.
+/// Only an alert that lay behind a failed send takes its place.
 void connection::note_failure(const failure& why, bool reading_over) noexcept {
-    if (!first_)
+    const bool alerted = why.details && why.details->alert;
+    if (!first_ || (reading_over && !reading_over_ && alerted))
         first_ = why;
     reading_over_ = reading_over_ || reading_over;
     for (auto* op : {reader_, writer_, rider_}) {
@@ -339,7 +383,21 @@ void connection::note_failure(const failure& why, bool reading_over) noexcept {
 /// of the writer's would turn into a fatal error. So the writer's call is made once more first.
 step connection::read_step(std::span<std::byte> into, std::size_t& count) {
     settle_write();
-    return tls_.close_received() ? step::closed : tls_.read(into, count);
+    return tls_.close_received() ? step::closed : check_key_updates(tls_.read(into, count));
+}
+
+/// A step that found one key update too many has failed, whatever it answered.
+step connection::check_key_updates(step after) noexcept {
+    const int received = tls_.take_key_updates();
+    if (received == 0)
+        return after;
+    const auto now = carrier_.loop().now();
+    if (now - key_updates_since_ >= key_update_window) {
+        key_updates_since_ = now;
+        key_updates_ = 0;
+    }
+    key_updates_ += received;
+    return key_updates_ > key_updates_allowed ? tls_.fail_with(errc::key_update_flood) : after;
 }
 
 /// One record from where the caller's bytes are, or of small pieces gathered.
@@ -444,10 +502,10 @@ void connection::tend_spill() {
 void connection::on(cause /*why*/, short /*events*/) {
     auto& socket = tls_.socket();
     socket.now_writable();
-    socket.flush();
+    const bool left = socket.flush();
     note_write_failure();
     tend_spill();
-    if (socket.spilled())
+    if (!left)
         return;
     for (auto* op : {reader_, writer_, rider_}) {
         if (op && op->waits(wait_for::notification))

@@ -48,16 +48,19 @@ class connection final : private loop_entry {
     wait_for readable(stream_operation& op);
     wait_for write(stream_operation& op);
     wait_for ready_to_write(stream_operation& op);
+    wait_for past_handshake(stream_operation& op);
     wait_for close_write(stream_operation& op);
     wait_for shutdown(stream_operation& op);
     wait_for key_update(stream_operation& op);
     wait_for once_sent(stream_operation& op);
     wait_for want(step what) const noexcept;
     wait_for fail(stream_operation& op, const failure& why);
+    void look_for_alert();
 
     step read_step(std::span<std::byte> into, std::size_t& count);
     step write_step(stream_operation& op, std::size_t& count);
     step gather_step(stream_operation& op, std::size_t& count);
+    [[nodiscard]] step check_key_updates(step after) noexcept;
     void settle_write() noexcept;
     static std::span<const std::byte> next_record(const stream_operation& op) noexcept;
     static void advance(stream_operation& op, std::size_t count) noexcept;
@@ -77,6 +80,8 @@ class connection final : private loop_entry {
     stream_operation* rider_ = nullptr; ///< a key update beside a write
     failure first_;                     ///< the first fatal failure, of either direction
     bool reading_over_ = false;         ///< first_ is fatal for reading, too
+    int key_updates_ = 0;               ///< received since then
+    loop_clock::time_point key_updates_since_;
 };
 
 } // namespace ringtls::detail

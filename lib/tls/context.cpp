@@ -93,6 +93,7 @@ void context::apply_common(const Settings& settings) {
     SSL_CTX_set_options(ctx, settings.renegotiation() ? SSL_OP_ALLOW_CLIENT_RENEGOTIATION
                                                       : SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_info_callback(ctx, engine::callbacks::info);
+    SSL_CTX_set_msg_callback(ctx, engine::callbacks::message);
     apply_policy(settings);
     alpn_ = wire_form(settings.alpn());
 }
@@ -103,6 +104,8 @@ void context::apply_policy(const Settings& settings) {
     const auto refused = make_error_code(errc::invalid_setting);
     check_openssl(SSL_CTX_set_min_proto_version(ctx, number_of(settings.minimum_version())),
                   "minimum version");
+    if (settings.maximum_version() && *settings.maximum_version() < settings.minimum_version())
+        throw_openssl_error("maximum version", "below the minimum version", refused);
     if (settings.maximum_version())
         check_openssl(SSL_CTX_set_max_proto_version(ctx, number_of(*settings.maximum_version())),
                       "maximum version");

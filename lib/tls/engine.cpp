@@ -64,9 +64,8 @@ step engine::read(std::span<std::byte> into, std::size_t& count) {
     return classify(SSL_read_ex(ssl_.get(), into.data(), into.size(), &count));
 }
 
-bool engine::renegotiating() const noexcept {
-    return !is_tls_1_3() &&
-           (SSL_in_init(ssl_.get()) == 1 || SSL_renegotiate_pending(ssl_.get()) == 1);
+bool engine::in_handshake() const noexcept {
+    return SSL_in_init(ssl_.get()) == 1 || SSL_renegotiate_pending(ssl_.get()) == 1;
 }
 
 step engine::peek() {
@@ -96,8 +95,10 @@ step engine::close_write() {
     transport_.set_mode(transport::write_mode::settle);
     ERR_clear_error();
     const int answer = SSL_shutdown(ssl_.get());
+    if (answer < 0)
+        return classify(answer);
     close_sent_ = true;
-    return answer >= 0 ? step::done : classify(answer);
+    return step::done;
 }
 
 step engine::key_update(bool request_peer) {
@@ -109,7 +110,7 @@ step engine::key_update(bool request_peer) {
     return classify(SSL_do_handshake(ssl_.get()));
 }
 
-step engine::classify(int answer) {
+step engine::classify(int answer) noexcept {
     if (answer > 0)
         return step::done;
     switch (SSL_get_error(ssl_.get(), answer)) {
@@ -129,35 +130,46 @@ step engine::classify(int answer) {
     }
 }
 
-/// Names the cause: what the transport saw outranks OpenSSL's words for it, which differ from
-/// version to version.
-step engine::fail() {
+step engine::fail() noexcept {
     failure_ = {std::make_error_code(std::errc::not_enough_memory), nullptr};
+    try {
+        explain();
+    } catch (const std::bad_alloc&) {
+        ERR_clear_error(); // nor is there memory to say more
+    }
+    return step::failed;
+}
+
+/// Names the cause. What the transport received, or did not, outranks OpenSSL's words for it, which
+/// differ from version to version; a send that failed is the cause only if there is no other.
+void engine::explain() {
     auto report = take_openssl_errors();
     auto details = std::make_shared<error_details>();
-    failure_.code = report.code;
-    details->chain = std::move(report.chain);
-    details->subject = server_name_;
-    details->alert = alert_;
-    if (verification_ && report.code.value() != 0 &&
-        ERR_GET_REASON(static_cast<unsigned>(report.code.value())) ==
-            SSL_R_CERTIFICATE_VERIFY_FAILED) {
-        failure_.code = errc::verify_failed;
+    failure cause{report.code, nullptr};
+    const bool refused =
+        report.code && ERR_GET_REASON(static_cast<unsigned>(report.code.value())) ==
+                           SSL_R_CERTIFICATE_VERIFY_FAILED;
+    if (verification_ && refused) {
+        cause.code = errc::verify_failed;
         details->verification = verification_;
         details->reason = std::string(verification_->reason()) + " at depth " +
                           std::to_string(verification_->depth) + " (" + verification_->subject +
                           ")";
     } else if (transport_.read_error() != 0) {
-        failure_.code = {transport_.read_error(), std::system_category()};
+        cause.code = {transport_.read_error(), std::system_category()};
     } else if (transport_.ended()) {
-        failure_.code = errc::truncated;
-    } else if (transport_.write_error() != 0) {
-        failure_.code = {transport_.write_error(), std::system_category()};
-    } else if (!failure_.code) {
-        failure_.code = std::make_error_code(std::errc::io_error);
+        cause.code = errc::truncated;
+    } else if (!cause.code && transport_.write_error() != 0) {
+        cause.code = {transport_.write_error(), std::system_category()};
+    } else if (!cause.code) {
+        cause.code = std::make_error_code(std::errc::io_error);
     }
-    failure_.details = std::move(details);
-    return step::failed;
+    details->chain = std::move(report.chain);
+    details->subject = server_name_;
+    if (cause.code != errc::truncated) // OpenSSL answers that with an alert that nobody hears
+        details->alert = alert_;
+    cause.details = std::move(details);
+    failure_ = std::move(cause);
 }
 
 failure engine::write_failure() const noexcept {
@@ -190,12 +202,22 @@ connection_info engine::info() const {
     return info;
 }
 
+void engine::callbacks::message(int sent, int /*version*/, int kind, const void* data,
+                                std::size_t size, SSL* ssl, void* /*argument*/) {
+    if (sent != 0 || kind != SSL3_RT_HANDSHAKE || size == 0 ||
+        *static_cast<const unsigned char*>(data) != SSL3_MT_KEY_UPDATE)
+        return;
+    if (engine* const self = engine_of(ssl))
+        ++self->key_updates_;
+}
+
 void engine::callbacks::info(const SSL* ssl, int where, int value) {
     if ((where & SSL_CB_ALERT) == 0)
         return;
     engine* const self = engine_of(ssl);
     const auto description = static_cast<std::uint8_t>(value & 0xff);
-    if (!self || description == SSL_AD_CLOSE_NOTIFY)
+    // A warning ends nothing.
+    if (!self || value >> 8 != SSL3_AL_FATAL)
         return;
     self->alert_ =
         alert{(where & SSL_CB_READ) != 0 ? alert::direction::received : alert::direction::sent,

@@ -17,6 +17,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace ringtls::detail {
 
@@ -44,10 +45,13 @@ class engine {
 
     /// At most one record. What this makes OpenSSL write never blocks it: see transport.
     step read(std::span<std::byte> into, std::size_t& count);
+    /// A handshake message is half received, or TLS 1.2 is shaking hands again: OpenSSL refuses to
+    /// close and to update keys until that is over.
+    [[nodiscard]] bool in_handshake() const noexcept;
     /// TLS 1.2 is shaking hands again, or about to. Only reading calls may take it further then:
     /// a writing one would find the peer's application data in the way, and OpenSSL calls that an
     /// unexpected record.
-    [[nodiscard]] bool renegotiating() const noexcept;
+    [[nodiscard]] bool renegotiating() const noexcept { return in_handshake() && !is_tls_1_3(); }
     /// done: a read would not wait.
     step peek();
     /// At most one record. After want_write only the same call may follow, or settle().
@@ -59,6 +63,14 @@ class engine {
     /// Sends a key update, or spills it. Established TLS 1.3 only.
     step key_update(bool request_peer);
 
+    /// Key updates received since this was last asked.
+    [[nodiscard]] int take_key_updates() noexcept { return std::exchange(key_updates_, 0); }
+
+    /// Makes this the reason why a step failed.
+    step fail_with(errc code) noexcept {
+        failure_ = {code, nullptr};
+        return step::failed;
+    }
     /// Why a step failed.
     [[nodiscard]] const failure& what() const noexcept { return failure_; }
     /// What a failed send, which OpenSSL may not have noticed, amounts to.
@@ -76,8 +88,9 @@ class engine {
     struct callbacks;
 
   private:
-    step classify(int answer);
-    step fail();
+    step classify(int answer) noexcept;
+    step fail() noexcept;
+    void explain();
 
     transport transport_;
     ssl_handle ssl_; ///< after the transport, which its BIOs use until it is freed
@@ -85,12 +98,16 @@ class engine {
     bool established_ = false;
     bool close_received_ = false;
     bool close_sent_ = false;
+    int key_updates_ = 0;
     std::optional<alert> alert_;
     std::optional<verification> verification_; ///< the first certificate that was refused
     failure failure_;
 };
 
 struct engine::callbacks {
+    /// For SSL_CTX_set_msg_callback(3).
+    static void message(int sent, int version, int kind, const void* data, std::size_t size,
+                        SSL* ssl, void* argument);
     /// For SSL_CTX_set_info_callback(3).
     static void info(const SSL* ssl, int where, int value);
     /// For SSL_CTX_set_verify(3).

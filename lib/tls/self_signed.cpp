@@ -60,11 +60,11 @@ void name_it(X509* made, std::span<const std::string> names) {
     check_openssl(X509_set_issuer_name(made, subject), operation);
 }
 
-/// It is trusted by being named as an authority, and so it has to be one.
+/// Whoever trusts it trusts this certificate alone, and nothing that its key could sign.
 void constrain(X509* made) {
     const detail::unique_handle<BASIC_CONSTRAINTS, BASIC_CONSTRAINTS_free> constraints(
         check_openssl(BASIC_CONSTRAINTS_new(), operation));
-    constraints->ca = 0xff;
+    constraints->ca = 0;
     add_extension(made, NID_basic_constraints, constraints.get(), true);
 }
 

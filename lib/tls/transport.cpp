@@ -57,10 +57,11 @@ bio_handle transport::make_bio() {
 int transport::read(BIO* bio, char* into, int size) noexcept {
     if (ended_)
         return 0;
-    while (!drained_) {
+    while (!drained_ && receives_left_ > 0) {
         const auto received = ::recv(fd_, into, static_cast<std::size_t>(size), MSG_DONTWAIT);
         ++counters_.receives;
         if (received > 0) {
+            --receives_left_;
             consumed_ = true;
             drained_ = received < size;
             counters_.bytes_received += static_cast<std::uint64_t>(received);
@@ -88,9 +89,7 @@ int transport::write(BIO* bio, const char* from, int size) noexcept {
     if (write_error_ != 0 && mode_ != write_mode::direct)
         return size;
     const auto whole = std::as_bytes(std::span(from, static_cast<std::size_t>(size)));
-    if (spilled())
-        flush();
-    const auto sent = spilled() || write_error_ != 0 ? 0 : send(whole);
+    const auto sent = !flush() || write_error_ != 0 ? 0 : send(whole);
     if (sent == size)
         return size;
     if (write_error_ != 0) {
@@ -150,7 +149,7 @@ std::ptrdiff_t transport::send(std::span<const std::byte> from) noexcept {
     return 0;
 }
 
-void transport::flush() {
+bool transport::flush() {
     while (spilled() && !full_ && write_error_ == 0) {
         const auto sent = send(std::span(spill_).subspan(spill_begin_));
         spill_begin_ += static_cast<std::size_t>(sent);
@@ -159,6 +158,7 @@ void transport::flush() {
             std::vector<std::byte>().swap(spill_);
         }
     }
+    return !spilled();
 }
 
 void transport::give_up_writing(int code) noexcept {

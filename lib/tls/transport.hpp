@@ -30,6 +30,9 @@ class transport {
     /// beside one record.
     static constexpr std::size_t spill_bound = 65536;
 
+    /// Many times what an honest peer makes one attempt need.
+    static constexpr int receives_per_attempt = 4;
+
     explicit transport(int fd) noexcept : fd_(fd) {}
     transport(const transport&) = delete;
     transport& operator=(const transport&) = delete;
@@ -44,12 +47,18 @@ class transport {
     void now_readable() noexcept { drained_ = false; }
     void now_writable() noexcept { full_ = false; }
 
+    /// Grants one attempt's receives. Past them it is silent, and paused(), so that a peer that
+    /// always has more cannot keep OpenSSL, and with it this thread, in one call.
+    void grant_receives() noexcept { receives_left_ = receives_per_attempt; }
+    [[nodiscard]] bool paused() const noexcept { return receives_left_ == 0 && !drained_; }
+
     /// Whether anything was received, or its end, since this was last asked.
     [[nodiscard]] bool take_consumed() noexcept { return std::exchange(consumed_, false); }
 
     [[nodiscard]] bool spilled() const noexcept { return !spill_.empty(); }
-    /// Sends what it can of the spill. Nothing if the socket is known to be full.
-    void flush();
+    /// Sends what it can of the spill: nothing if the socket is known to be full. True if nothing
+    /// is left of it.
+    bool flush();
     /// Drops the spill and swallows what is written from now on: the socket will take no more.
     void give_up_writing(int code) noexcept;
 
@@ -76,6 +85,7 @@ class transport {
     bool ended_ = false;  ///< the peer's FIN was received
     int read_error_ = 0;  ///< errno of the receive that failed; 0: none has
     int write_error_ = 0; ///< errno of the send that failed; 0: none has
+    int receives_left_ = receives_per_attempt;
     std::vector<std::byte> spill_;
     std::size_t spill_begin_ = 0; ///< what of the spill has left
     stream_counters counters_;

@@ -22,6 +22,7 @@ enum class errc {
     verify_failed,      ///< the peer's certificate was not accepted: see error::verification()
     write_closed,       ///< a write after close_write() or shutdown()
     key_update_refused, ///< key_update() on a connection that is not TLS 1.3
+    key_update_flood,   ///< the peer updates its keys far more often than an honest one
     unsupported_want,   ///< OpenSSL asked for something that only a native callback can give
     invalid_address,    ///< text that is no address
     invalid_name,       ///< a server name that is empty or cannot be one

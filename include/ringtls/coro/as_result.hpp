@@ -66,7 +66,7 @@ template<class T>
 template<class Maker>
     requires(detail::task_maker<Maker> && !std::is_lvalue_reference_v<Maker>)
 [[nodiscard]] auto as_result(Maker&& maker) {
-    return as_result(std::move(maker).as_task());
+    return as_result(std::forward<Maker>(maker).as_task());
 }
 
 } // namespace ringtls

@@ -147,7 +147,8 @@ class event_loop {
     /// std::terminate().
     void on_unhandled(std::function<void(std::exception_ptr)> handler);
 
-    /// Waits until fd is ready as poll(2) says. Do not close fd meanwhile.
+    /// Waits until fd is ready as poll(2) says: for none, for an error or a hang-up. Do not close
+    /// fd meanwhile.
     [[nodiscard]] poll_operation poll(int fd, poll_events events) noexcept {
         return {*this, fd, events};
     }

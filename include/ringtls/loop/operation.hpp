@@ -96,6 +96,7 @@ enum class wait_for {
     readable,     ///< POLLIN on its descriptor
     writable,     ///< POLLOUT on its descriptor
     either,       ///< the one or the other
+    hangup,       ///< neither: only an error or a hang-up of its descriptor
     notification, ///< whoever makes progress possible schedules it
     next_turn,    ///< its turn's budget is used up; it goes on in the next
 };
@@ -182,10 +183,12 @@ class operation : private detail::loop_entry {
     };
 
     void on(cause why, short events) final;
-    void advance() noexcept;
+    [[nodiscard]] bool advance() noexcept;
     void wait(wait_for what);
     void poll_for(short events);
+    void expired() noexcept;
     void end() noexcept;
+    void finish() noexcept;
     void disarm() noexcept;
     void request_stop() noexcept;
 

@@ -45,7 +45,8 @@ struct stream_counters {
     std::uint64_t sends = 0;       ///< send(2) calls
     std::uint64_t read_waits = 0;  ///< times OpenSSL wanted to read, and an operation waited
     std::uint64_t write_waits = 0; ///< times it wanted to write
-    std::uint64_t spills = 0;      ///< records taken over from a write that could not be repeated
+    std::uint64_t spills =
+        0; ///< times that output went to a buffer of ours, for the socket was full
 };
 
 } // namespace ringtls

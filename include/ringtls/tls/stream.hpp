@@ -31,8 +31,9 @@ namespace [[gnu::visibility("default")]] ringtls {
 /// Buffers: what an operation reads into or writes from is the caller's, and stays untouched and
 /// alive until it ends.
 /// Cancelled or timed out: a read loses nothing, the next one gets it. A write's error says in
-/// bytes() how much was accepted; exactly that reaches the peer, before anything written later,
-/// and the stream stays usable. A frame destroyed while it waits is a cancel nobody hears of.
+/// bytes() how much was accepted; exactly that reaches the peer, before anything written later and
+/// for as long as the loop runs, and the stream stays usable. A frame destroyed while it waits is a
+/// cancel nobody hears of.
 /// Errors: ringtls::error. What OpenSSL calls fatal is final: every later operation reports that
 /// first cause. TCP's end without close_notify is errc::truncated. Data that arrived before a
 /// reset is still read first.
