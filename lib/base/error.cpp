@@ -14,7 +14,7 @@ namespace {
 std::string text_of(errc code) {
     switch (code) {
     case errc::truncated:
-        return "connection ended without close_notify";
+        return "truncated";
     case errc::timed_out:
         return "timed out";
     case errc::canceled:

@@ -38,13 +38,16 @@ constexpr std::uint64_t cancel_request = 0;
 /// The ring itself, and nothing but its lifetime.
 class ring {
   public:
-    /// What each kernel since 5.11 knows, newest first: 6.1, 6.0 and 5.19, 5.18, 5.11.
+    /// What each kernel since 5.11 knows, newest first: 6.1, 5.19, 5.18, 5.11. TASKRUN_FLAG shows
+    /// liburing that polls have completed which only a call into the kernel will report: without it
+    /// a turn whose submissions alone fill the completion queue would make no such call, for as
+    /// long as that goes on.
     ring() {
         constexpr unsigned sized = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
         constexpr std::array attempts = {
             sized | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER |
-                IORING_SETUP_DEFER_TASKRUN,
-            sized | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN,
+                IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+            sized | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
             sized | IORING_SETUP_SUBMIT_ALL,
             sized,
         };

@@ -152,7 +152,7 @@ std::string address::to_string() const {
     case family::ipv4:
         return host() + ":" + std::to_string(port());
     case family::ipv6:
-        return "[" + host() + "]:" + std::to_string(port());
+        return std::string("[").append(host()).append("]:").append(std::to_string(port()));
     case family::unix_path:
         return std::string(unix_prefix) + host();
     }
@@ -163,10 +163,10 @@ const sockaddr* address::raw() const noexcept {
     return reinterpret_cast<const sockaddr*>(storage_.data());
 }
 
-bool operator==(const address& a, const address& b) noexcept {
-    return a.size_ == b.size_ &&
-           std::equal(a.storage_.begin(), a.storage_.begin() + static_cast<std::ptrdiff_t>(a.size_),
-                      b.storage_.begin());
+bool address::operator==(const address& other) const noexcept {
+    return size_ == other.size_ &&
+           std::equal(storage_.begin(), storage_.begin() + static_cast<std::ptrdiff_t>(size_),
+                      other.storage_.begin());
 }
 
 } // namespace ringtls

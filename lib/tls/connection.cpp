@@ -17,6 +17,19 @@ constexpr std::size_t record_size = SSL3_RT_MAX_PLAIN_LENGTH;
 constexpr int key_updates_allowed = 100;
 constexpr auto key_update_window = std::chrono::seconds(1);
 
+std::shared_ptr<const error_details> closed_too_early() {
+    auto details = std::make_shared<error_details>();
+    details->reason = "the peer closed too early";
+    return details;
+}
+
+/// The peer's TCP connection is over: closed, or reset for what it had not read. (EPIPE: a reset
+/// after its FIN.)
+bool is_end_of_tcp(const std::error_code& code) {
+    return code == errc::truncated || code == std::errc::connection_reset ||
+           code == std::errc::broken_pipe;
+}
+
 struct directions {
     bool reading;
     bool writing;
@@ -167,7 +180,7 @@ wait_for connection::read_exactly(stream_operation& op) {
         case step::done:
             break;
         case step::closed:
-            op.fail(errc::truncated);
+            op.fail(errc::truncated, closed_too_early());
             return wait_for::nothing;
         case step::want_read:
         case step::want_write:
@@ -244,7 +257,7 @@ wait_for connection::past_handshake(stream_operation& op) {
     case step::failed:
         return fail(op, tls_.what());
     case step::closed: // so that the handshake will never end
-        op.fail(errc::truncated);
+        op.fail(errc::truncated, closed_too_early());
         return wait_for::nothing;
     case step::done:
     case step::want_read:
@@ -291,8 +304,7 @@ wait_for connection::shutdown(stream_operation& op) {
         case step::want_write:
             return want(step);
         case step::failed:
-            if (tls_.what().code != errc::truncated &&
-                tls_.what().code != std::errc::connection_reset)
+            if (!is_end_of_tcp(tls_.what().code))
                 return fail(op, tls_.what());
             op.under_way_ = true;
             continue;

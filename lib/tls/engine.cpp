@@ -159,6 +159,7 @@ void engine::explain() {
         cause.code = {transport_.read_error(), std::system_category()};
     } else if (transport_.ended()) {
         cause.code = errc::truncated;
+        details->reason = "connection ended without close_notify";
     } else if (!cause.code && transport_.write_error() != 0) {
         cause.code = {transport_.write_error(), std::system_category()};
     } else if (!cause.code) {

@@ -589,6 +589,40 @@ TEST_CASE("A loop names its driver, and refuses one that it does not know") {
           errc::no_driver);
 }
 
+TEST_CASE("A poll is told of readiness in turns that submit more polls than the ring holds") {
+    event_loop loop;
+    bool told = false;
+    const auto busy = [&](int fd) -> task<> {
+        while (!told)
+            co_await loop.poll(fd, poll_events::readable);
+    };
+    const auto patient = [&](int fd) -> task<> {
+        co_await loop.poll(fd, poll_events::readable);
+        told = true;
+    };
+    const auto early = make_eventfd(0);
+    std::vector<descriptor> ready;
+    loop.spawn(patient(early.fd()));
+    for (int i = 0; i < 1500; ++i) {
+        ready.push_back(make_eventfd(1));
+        loop.spawn(busy(ready.back().fd()));
+    }
+    std::uint64_t turns = 0;
+    loop.run([&]() -> task<> {
+        for (int i = 0; i < 10; ++i)
+            co_await loop.yield();
+        early.put(std::string("\1\0\0\0\0\0\0\0", 8));
+        const auto before = loop.counters().turns;
+        while (!told && turns < 500) {
+            co_await loop.yield();
+            turns = loop.counters().turns - before;
+        }
+        told = true;
+    }());
+    loop.run();
+    CHECK(turns <= 5);
+}
+
 TEST_CASE("Several loops run on several threads at once") {
     std::vector<std::jthread> threads;
     std::vector<int> sums(4, 0);

@@ -33,16 +33,17 @@ enum class errc {
     wrong_thread,       ///< a loop used from a thread that does not run it
 };
 
-std::error_code make_error_code(errc code) noexcept;
+// Clang takes a free function's visibility from its own declaration alone, not from the namespace.
+[[gnu::visibility("default")]] std::error_code make_error_code(errc code) noexcept;
 
 /// Category of errc.
-const std::error_category& ringtls_category() noexcept;
+[[gnu::visibility("default")]] const std::error_category& ringtls_category() noexcept;
 
 /// Category of OpenSSL's packed error codes (ERR_get_error(3)), stored as the same 32 bits.
-const std::error_category& openssl_category() noexcept;
+[[gnu::visibility("default")]] const std::error_category& openssl_category() noexcept;
 
 /// Category of getaddrinfo(3)'s EAI_ codes.
-const std::error_category& resolver_category() noexcept;
+[[gnu::visibility("default")]] const std::error_category& resolver_category() noexcept;
 
 /// A TLS alert (RFC 8446, section 6) that ended a connection.
 struct alert {

@@ -44,7 +44,7 @@ class address {
     [[nodiscard]] const sockaddr* raw() const noexcept;
     [[nodiscard]] std::size_t raw_size() const noexcept { return size_; }
 
-    friend bool operator==(const address& a, const address& b) noexcept;
+    [[nodiscard]] bool operator==(const address& other) const noexcept;
 
   private:
     address() noexcept = default;

@@ -16,7 +16,8 @@ namespace [[gnu::visibility("default")]] ringtls {
 /// names: DNS names and IP addresses, each an entry of subjectAltName (RFC 5280, section
 /// 4.2.1.6); the first is the common name too. Throws error with errc::invalid_name if there is
 /// none, and OpenSSL's code if it fails.
-[[nodiscard]] identity self_signed(std::span<const std::string> names,
-                                   std::chrono::seconds valid_for = std::chrono::days(30));
+[[nodiscard, gnu::visibility("default")]] identity
+self_signed(std::span<const std::string> names,
+            std::chrono::seconds valid_for = std::chrono::days(30));
 
 } // namespace ringtls
