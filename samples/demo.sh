@@ -22,7 +22,7 @@ need_packages g++ meson ninja-build pkg-config libssl-dev liburing-dev
 
 say "building in $build"
 [ -f "$build/build.ninja" ] ||
-    meson setup "$build" "$root" --buildtype=release -Dtests=disabled -Dsamples=enabled ||
+    meson setup "$build" "$root" --buildtype=release -Dtests=disabled -Dbench=disabled -Dsamples=enabled ||
     fail "meson could not set the build up"
 ninja -C "$build" || fail "the build failed"
 

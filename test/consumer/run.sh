@@ -31,7 +31,7 @@ sys.exit(f"built in a subproject: {sorted(extra)}" if extra else 0)'
     ;;
 pkg-config)
     meson setup "$work/library" "$root" --prefix "$work/prefix" --libdir lib \
-        -Dtests=disabled -Dsamples=disabled
+        -Dtests=disabled -Dsamples=disabled -Dbench=disabled
     meson install -C "$work/library"
     # With the source tree out of sight: nothing but what was installed.
     PKG_CONFIG_PATH=$work/prefix/lib/pkgconfig

@@ -653,26 +653,4 @@ TEST_CASE("renegotiation is refused unless it is allowed") {
     CHECK(SSL_renegotiate(link.client.native_handle()) == 0);
 }
 
-TEST_CASE("an established stream knows what was negotiated") {
-    loopback link(0, test::trusting().alpn({"other", "echo"}), test::serving().alpn({"echo"}));
-    const auto client = link.client.info();
-    CHECK(client.protocol == "TLSv1.3");
-    CHECK(client.cipher == "TLS_AES_256_GCM_SHA384");
-    CHECK(client.group == "x25519");
-    CHECK(client.alpn == "echo");
-    CHECK(client.verify_code == 0);
-    CHECK(client.verify_result == "ok");
-    CHECK(!client.resumed);
-    REQUIRE(client.peer);
-    CHECK(client.peer->subject == "CN=localhost");
-    CHECK(client.peer->issuer == "CN=ringtls test authority");
-    CHECK(client.peer->alternative_names ==
-          std::vector<std::string>{"DNS:localhost", "IP:127.0.0.1", "IP:::1"});
-    CHECK(client.peer->fingerprint().size() == 95);
-    const auto server = link.server.info();
-    CHECK(server.server_name == "localhost");
-    CHECK(server.alpn == "echo");
-    CHECK(!server.peer);
-}
-
 } // namespace ringtls
