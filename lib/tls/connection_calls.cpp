@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+// What each call on a stream does in one attempt: its steps of the engine, and what they leave it
+// waiting for. The whole is in connection.hpp.
+#include "connection.hpp"
+
+#include "../loop/loop_core.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace ringtls::detail {
+namespace {
+
+constexpr std::size_t record_size = SSL3_RT_MAX_PLAIN_LENGTH;
+
+/// OpenSSL sets no limit; an honest peer updates its keys once in gigabytes (RFC 8446, 5.5).
+constexpr int key_updates_allowed = 100;
+constexpr auto key_update_window = std::chrono::seconds(1);
+
+std::shared_ptr<const error_details> closed_too_early() {
+    auto details = std::make_shared<error_details>();
+    details->reason = "the peer closed too early";
+    return details;
+}
+
+/// The peer's TCP connection is over: closed, or reset for what it had not read. (EPIPE: a reset
+/// after its FIN.)
+bool is_end_of_tcp(const std::error_code& code) {
+    return code == errc::truncated || code == std::errc::connection_reset ||
+           code == std::errc::broken_pipe;
+}
+
+} // namespace
+
+wait_for connection::read(stream_operation& op) {
+    const auto step = read_step(op.into_, op.done_);
+    switch (step) {
+    case step::done:
+    case step::closed:
+        return wait_for::nothing;
+    case step::want_read:
+    case step::want_write:
+        return want(step);
+    case step::failed:
+        return fail(op, tls_.what());
+    }
+    return wait_for::nothing;
+}
+
+wait_for connection::read_exactly(stream_operation& op) {
+    while (op.done_ < op.into_.size()) {
+        std::size_t count = 0;
+        const auto step = read_step(op.into_.subspan(op.done_), count);
+        op.done_ += count;
+        switch (step) {
+        case step::done:
+            break;
+        case step::closed:
+            op.fail(errc::truncated, closed_too_early());
+            return wait_for::nothing;
+        case step::want_read:
+        case step::want_write:
+            return want(step);
+        case step::failed:
+            return fail(op, tls_.what());
+        }
+        if (op.done_ < op.into_.size() && !op.loop().core().spend())
+            return wait_for::next_turn;
+    }
+    return wait_for::nothing;
+}
+
+wait_for connection::readable(stream_operation& op) {
+    settle_write();
+    const auto step = tls_.close_received() ? step::closed : check_key_updates(tls_.peek());
+    switch (step) {
+    case step::done:
+    case step::closed:
+        return wait_for::nothing;
+    case step::want_read:
+    case step::want_write:
+        return want(step);
+    case step::failed:
+        return fail(op, tls_.what());
+    }
+    return wait_for::nothing;
+}
+
+wait_for connection::write(stream_operation& op) {
+    if (tls_.close_sent()) {
+        op.fail(errc::write_closed);
+        return wait_for::nothing;
+    }
+    advance(op, 0);
+    while (!op.from_.empty()) {
+        if (const auto first = ready_to_write(op); first != wait_for::nothing || op.failed())
+            return first;
+        if (op.from_.empty())
+            break; // settled meanwhile
+        std::size_t count = 0;
+        const auto step = write_step(op, count);
+        op.pending_ = step == step::want_write;
+        switch (step) {
+        case step::done:
+            advance(op, count);
+            break;
+        case step::want_read:
+        case step::want_write:
+            return want(step);
+        case step::closed:
+        case step::failed:
+            return fail(op, tls_.what());
+        }
+        if (!op.from_.empty() && !op.loop().core().spend())
+            return wait_for::next_turn;
+    }
+    return once_sent(op);
+}
+
+/// What has to happen before a record can be written: the spill leaves, a renegotiation ends.
+wait_for connection::ready_to_write(stream_operation& op) {
+    if (!tls_.socket().flush())
+        return wait_for::notification;
+    return tls_.renegotiating() ? past_handshake(op) : wait_for::nothing;
+}
+
+/// Takes a handshake that has begun to its end. Application data that stands in the way waits for
+/// a reader, and the operation for that.
+wait_for connection::past_handshake(stream_operation& op) {
+    settle_write();
+    const auto step = check_key_updates(tls_.peek());
+    switch (step) {
+    case step::failed:
+        return fail(op, tls_.what());
+    case step::closed: // so that the handshake will never end
+        op.fail(errc::truncated, closed_too_early());
+        return wait_for::nothing;
+    case step::done:
+    case step::want_read:
+    case step::want_write:
+        break;
+    }
+    if (!tls_.in_handshake())
+        return tls_.socket().spilled() ? wait_for::notification : wait_for::nothing;
+    return step == step::done ? wait_for::notification : want(step);
+}
+
+wait_for connection::close_write(stream_operation& op) {
+    if (!tls_.close_sent()) {
+        if (tls_.in_handshake()) {
+            if (const auto first = past_handshake(op); first != wait_for::nothing || op.failed())
+                return first;
+        }
+        if (tls_.close_write() != step::done)
+            return fail(op, tls_.what());
+    }
+    return once_sent(op);
+}
+
+/// Goes on to read before its close_notify has left: the peer may be blocked in a write of its
+/// own, and take nothing before we do. Past our close_notify, a peer that only closes its TCP
+/// connection has said enough; the kernel makes that a reset if there was something that the peer
+/// had not read.
+wait_for connection::shutdown(stream_operation& op) {
+    const auto leaving = close_write(op);
+    if (!tls_.close_sent() || op.failed())
+        return leaving;
+    while (!op.under_way_) {
+        std::array<std::byte, 4096> dropped;
+        std::size_t count = 0;
+        const auto step = read_step(dropped, count);
+        OPENSSL_cleanse(dropped.data(), count);
+        switch (step) {
+        case step::done:
+            break;
+        case step::closed:
+            op.under_way_ = true;
+            continue;
+        case step::want_read:
+        case step::want_write:
+            return want(step);
+        case step::failed:
+            if (!is_end_of_tcp(tls_.what().code))
+                return fail(op, tls_.what());
+            op.under_way_ = true;
+            continue;
+        }
+        if (!op.loop().core().spend())
+            return wait_for::next_turn;
+    }
+    return once_sent(op);
+}
+
+wait_for connection::key_update(stream_operation& op) {
+    if (op.under_way_)
+        return once_sent(op);
+    if (!tls_.is_tls_1_3()) {
+        op.fail(errc::key_update_refused);
+        return wait_for::nothing;
+    }
+    if (tls_.close_sent()) {
+        op.fail(errc::write_closed);
+        return wait_for::nothing;
+    }
+    settle_write();
+    if (tls_.in_handshake()) {
+        if (const auto first = past_handshake(op); first != wait_for::nothing || op.failed())
+            return first;
+    }
+    if (tls_.key_update(op.request_ == key_update_request::requested) == step::failed)
+        return fail(op, tls_.what());
+    op.under_way_ = true;
+    return once_sent(op);
+}
+
+/// What was written is over when the socket has taken it. A peer that has sent its close_notify
+/// need not stay to receive ours (RFC 8446, section 6.1).
+wait_for connection::once_sent(stream_operation& op) {
+    if (tls_.socket().write_error() != 0 && !(tls_.close_sent() && tls_.close_received()))
+        return fail(op, tls_.write_failure());
+    return tls_.socket().spilled() ? wait_for::notification : wait_for::nothing;
+}
+
+/// A read can make OpenSSL write (the answer to a key update, an alert), which a half-sent record
+/// of the writer's would turn into a fatal error. So the writer's call is made once more first.
+step connection::read_step(std::span<std::byte> into, std::size_t& count) {
+    settle_write();
+    return tls_.close_received() ? step::closed : check_key_updates(tls_.read(into, count));
+}
+
+/// A step that found one key update too many has failed, whatever it answered.
+step connection::check_key_updates(step after) noexcept {
+    const int received = tls_.take_key_updates();
+    if (received == 0)
+        return after;
+    const auto now = carrier_.loop().now();
+    if (now - key_updates_since_ >= key_update_window) {
+        key_updates_since_ = now;
+        key_updates_ = 0;
+    }
+    key_updates_ += received;
+    return key_updates_ > key_updates_allowed ? tls_.fail_with(errc::key_update_flood) : after;
+}
+
+/// One record from where the caller's bytes are, or of small pieces gathered.
+step connection::write_step(stream_operation& op, std::size_t& count) {
+    if (op.from_.size() >= record_size || op.pieces_.empty())
+        return tls_.write(next_record(op), count);
+    return gather_step(op, count);
+}
+
+/// The arguments of a write's call to OpenSSL, and of each retry: they change only when it is done.
+/// One record and no more, for within a longer call OpenSSL would keep count of what it sent where
+/// nobody can ask.
+std::span<const std::byte> connection::next_record(const stream_operation& op) noexcept {
+    return op.from_.first(std::min(op.from_.size(), record_size));
+}
+
+/// The record is settled, for what it was gathered in is gone before it could be tried again.
+step connection::gather_step(stream_operation& op, std::size_t& count) {
+    std::array<std::byte, record_size> record;
+    std::size_t size = 0;
+    const auto take = [&](std::span<const std::byte> piece) {
+        const auto part = std::min(piece.size(), record.size() - size);
+        std::copy_n(piece.begin(), part, record.begin() + static_cast<std::ptrdiff_t>(size));
+        size += part;
+    };
+    take(op.from_);
+    for (const auto& piece : op.pieces_) {
+        if (size == record.size())
+            break;
+        take(piece);
+    }
+    const auto step = tls_.settle(std::span(record).first(size), count);
+    OPENSSL_cleanse(record.data(), size);
+    return step;
+}
+
+/// Past these bytes, and past pieces that are empty.
+void connection::advance(stream_operation& op, std::size_t count) noexcept {
+    op.done_ += count;
+    for (;;) {
+        const auto part = std::min(count, op.from_.size());
+        op.from_ = op.from_.subspan(part);
+        count -= part;
+        if (!op.from_.empty() || op.pieces_.empty())
+            return;
+        op.from_ = op.pieces_.front();
+        op.pieces_ = op.pieces_.subspan(1);
+    }
+}
+
+} // namespace ringtls::detail
