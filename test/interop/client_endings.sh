@@ -76,8 +76,8 @@ for version in -tls1_2 -tls1_3; do
     connect <"$work/typed"
     echo 'last words' >&8
     wait_for_line "$work/out" '^last words$'
-    exec 8>&-
     cut "$other"
+    exec 8>&-
     ended 1 'connection ended without close_notify'
 
     start_peer "$version" -rev
