@@ -42,7 +42,7 @@ std::string text_of(errc code) {
     case errc::key_mismatch:
         return "private key does not match the certificate";
     case errc::no_driver:
-        return "the kernel refuses what the event loop needs";
+        return "no such driver for the event loop";
     case errc::wrong_thread:
         return "event loop used from a thread that does not run it";
     }

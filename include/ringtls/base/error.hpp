@@ -29,7 +29,7 @@ enum class errc {
     invalid_setting,    ///< a setting of a context that OpenSSL refuses
     invalid_pem,        ///< a certificate or key that cannot be read
     key_mismatch,       ///< a private key that does not belong to its certificate
-    no_driver,          ///< the kernel refuses what the event loop needs
+    no_driver,          ///< a driver of the event loop that this build does not have
     wrong_thread,       ///< a loop used from a thread that does not run it
 };
 

@@ -114,7 +114,8 @@ struct event_loop_counters {
 /// Order: completions resume in the order in which the kernel reports them.
 class event_loop {
   public:
-    /// Throws error: errc::no_driver, or the system's code, if the kernel refuses.
+    /// Throws error: errc::no_driver for a driver that there is not, or the system's code if the
+    /// kernel refuses.
     explicit event_loop(const event_loop_options& options = {});
     event_loop(const event_loop&) = delete;
     event_loop& operator=(const event_loop&) = delete;
