@@ -6,6 +6,10 @@
 
 #include <ringtls/loop/event_loop.hpp>
 #include <ringtls/net/listener.hpp>
+#include <ringtls/tls/client_context.hpp>
+#include <ringtls/tls/connect.hpp>
+#include <ringtls/tls/pem.hpp>
+#include <ringtls/tls/server_context.hpp>
 
 #include <doctest/doctest.h>
 
@@ -18,6 +22,7 @@
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace {
 
@@ -356,4 +361,25 @@ TEST_CASE("Options of a loop and a listener are safe in the arguments of an awai
         co_return plain + set;
     };
     CHECK(run_now(outer()) == 4096 + 11);
+}
+
+TEST_CASE("Settings, identities and endpoints are safe in the arguments of an awaited call") {
+    using namespace ringtls;
+    const std::string name(100, 'n'); // on the heap, where the sanitizer looks
+    const std::vector<std::string> names(2, name);
+    const auto take_client = [](client_settings by, endpoint to) -> task<std::size_t> {
+        co_return by.trusted().size() + by.alpn().size() + to.host().size();
+    };
+    const auto take_server = [](const server_settings& by) -> task<std::size_t> {
+        co_return by.own_identity().key.content().size() + by.alpn().size();
+    };
+    const auto outer = [&]() -> task<std::size_t> {
+        const auto plain = co_await take_client({}, {name, 443});
+        const auto set = co_await take_client(client_settings().trust(pem::text(name)).alpn(names),
+                                              endpoint(name, 443));
+        const auto server =
+            co_await take_server(server_settings({pem::text(name), pem::text(name)}).alpn(names));
+        co_return plain + set + server;
+    };
+    CHECK(run_now(outer()) == 100 + 103 + 102);
 }

@@ -290,7 +290,8 @@ TEST_CASE("An operation whose deadline has passed fails if it has to wait") {
 TEST_CASE("A time beyond what the clock can tell is no deadline") {
     bench on;
     on.by.answers = {wait_for::notification};
-    const auto whole = on.start_within(ringtls::loop_clock::duration::max() - 1ns);
+    on.clock.advance(24h);
+    const auto whole = on.start_within(ringtls::loop_clock::duration::max() - 1h);
     on.clock.advance(1h);
     on.turn();
     CHECK_FALSE(whole.ended());
@@ -453,6 +454,18 @@ TEST_CASE("Destroying the frame of an operation that ended but has not resumed i
     on.by.answers = {wait_for::notification};
     auto whole = on.start();
     on.by.self->interrupt(errc::canceled);
+    whole.destroy();
+    on.turn();
+    CHECK_FALSE(on.ended.has_value());
+    CHECK(on.by.withdrawals == 1);
+}
+
+TEST_CASE("Destroying a frame whose stop was requested, but not yet seen by the loop, is safe") {
+    bench on;
+    on.by.answers = {wait_for::notification};
+    std::stop_source source;
+    auto whole = on.start_with(source.get_token());
+    source.request_stop();
     whole.destroy();
     on.turn();
     CHECK_FALSE(on.ended.has_value());
