@@ -46,7 +46,7 @@ class [[nodiscard]] tls_connect {
 
     template<class Rep, class Period>
     tls_connect&& within(std::chrono::duration<Rep, Period> time) && {
-        limits_.until(loop_->now() + std::chrono::ceil<loop_clock::duration>(time));
+        limits_.until(detail::later(loop_->now(), detail::loop_duration(time)));
         return std::move(*this);
     }
     tls_connect&& until(loop_clock::time_point deadline) && {
