@@ -4,7 +4,10 @@
 #pragma once
 
 #include <coroutine>
+#include <cstddef>
+#include <cstdlib>
 #include <exception>
+#include <new>
 #include <utility>
 
 namespace ringtls::test {
@@ -13,6 +16,14 @@ class started {
   public:
     struct promise_type {
         std::exception_ptr failure;
+
+        /// Not from the operator new that tests replace to count, and fail, the library's.
+        static void* operator new(std::size_t size) {
+            if (void* const made = std::malloc(size))
+                return made;
+            throw std::bad_alloc();
+        }
+        static void operator delete(void* old) noexcept { std::free(old); }
 
         started get_return_object() noexcept {
             return started(std::coroutine_handle<promise_type>::from_promise(*this));
@@ -35,7 +46,8 @@ class started {
         if (frame_)
             std::exchange(frame_, nullptr).destroy();
     }
-    [[nodiscard]] bool ended() const { return frame_.done(); }
+    /// A frame that was destroyed has ended, too.
+    [[nodiscard]] bool ended() const { return !frame_ || frame_.done(); }
     /// Throws what the coroutine threw.
     void check() const {
         if (frame_.promise().failure)

@@ -42,37 +42,45 @@ bool operation::await_ready() {
         next_ = wait_for::next_turn;
         return false;
     }
-    try {
-        next_ = attempt();
-    } catch (...) {
-        withdraw();
-        throw;
-    }
+    next_ = try_once();
     if (next_ == wait_for::nothing)
         state_ = state::over;
     return state_ == state::over;
+}
+
+/// An attempt, whatever it throws. What was done before that is known to the operation, and is
+/// told.
+wait_for operation::try_once() noexcept {
+    try {
+        return attempt();
+    } catch (const error& failure) {
+        withdraw();
+        fail(failure.code(), failure.details());
+    } catch (const std::bad_alloc&) {
+        withdraw();
+        fail(std::make_error_code(std::errc::not_enough_memory));
+    }
+    return wait_for::nothing;
 }
 
 void operation::await_suspend(std::coroutine_handle<> waiter) {
     waiter_ = waiter;
     state_ = state::waiting;
     loop_->core().operation_waits();
-    try {
-        if (within_ != loop_clock::duration::max())
-            limits_.until(detail::later(loop_->now(), within_));
-        if (limits_.deadline())
-            loop_->core().arm_timer(*this, *limits_.deadline());
-        wait(next_);
-        if (limits_.token().stop_possible())
-            stop_.emplace(limits_.token(), stop_hook{this});
-    } catch (...) {
-        abandon();
-        throw;
+    if (within_ != loop_clock::duration::max())
+        limits_.until(detail::later(loop_->now(), within_));
+    if (limits_.deadline())
+        loop_->core().arm_timer(*this, *limits_.deadline());
+    if (!wait(next_)) {
+        end();
+        return;
     }
+    if (limits_.token().stop_possible())
+        stop_.emplace(limits_.token(), stop_hook{this});
 }
 
-/// Leaves the operation waiting for this and nothing else.
-void operation::wait(wait_for what) {
+/// Leaves the operation waiting for this and nothing else. False if it cannot: it has failed.
+bool operation::wait(wait_for what) noexcept {
     auto& core = loop_->core();
     if (poll != 0 && what != next_)
         core.cancel_poll(*this);
@@ -80,28 +88,32 @@ void operation::wait(wait_for what) {
     switch (what) {
     case wait_for::nothing:
     case wait_for::notification:
-        return;
+        return true;
     case wait_for::readable:
-        poll_for(POLLIN);
-        return;
+        return poll_for(POLLIN);
     case wait_for::writable:
-        poll_for(POLLOUT);
-        return;
+        return poll_for(POLLOUT);
     case wait_for::either:
-        poll_for(POLLIN | POLLOUT);
-        return;
+        return poll_for(POLLIN | POLLOUT);
     case wait_for::hangup:
-        poll_for(0);
-        return;
+        return poll_for(0);
     case wait_for::next_turn:
         core.schedule_next_turn(*this);
-        return;
+        return true;
     }
+    return true;
 }
 
-void operation::poll_for(short events) {
-    if (poll == 0)
-        loop_->core().arm_poll(*this, descriptor(), events);
+bool operation::poll_for(short events) noexcept {
+    try {
+        if (poll == 0)
+            loop_->core().arm_poll(*this, descriptor(), events);
+        return true;
+    } catch (const std::bad_alloc&) {
+        withdraw();
+        fail(std::make_error_code(std::errc::not_enough_memory));
+        return false;
+    }
 }
 
 /// What this thread's news completes is resumed here and now, so that nothing can come between
@@ -136,20 +148,10 @@ void operation::expired() noexcept {
 
 /// One more attempt, by the loop; true if it was the last. The coroutine is resumed only then.
 bool operation::advance() noexcept {
-    try {
-        const auto next = attempt();
-        events_ = 0;
-        if (next != wait_for::nothing) {
-            wait(next);
-            return false;
-        }
-    } catch (const std::bad_alloc&) {
-        withdraw();
-        fail(std::make_error_code(std::errc::not_enough_memory));
-    } catch (const std::system_error& failure) {
-        withdraw();
-        fail(failure.code());
-    }
+    const auto next = try_once();
+    events_ = 0;
+    if (next != wait_for::nothing && wait(next))
+        return false;
     finish();
     return true;
 }

@@ -5,6 +5,9 @@
 
 #include <poll.h>
 
+#include <cerrno>
+#include <new>
+
 namespace ringtls::detail {
 namespace {
 
@@ -84,9 +87,10 @@ wait_for connection::attempt(stream_operation& op) {
     if ((op.ready_events() & ~POLLIN) != 0)
         socket.now_writable();
     socket.grant_receives();
-    const auto next = progress(op);
+    auto next = progress(op);
+    if (!tend_spill() && next != wait_for::nothing)
+        next = wait_for::next_turn; // to look again: nothing will leave any more
     note_write_failure();
-    tend_spill();
     wake_others(op, socket.take_consumed());
     if (next == wait_for::readable)
         ++socket.counters().read_waits;
@@ -198,13 +202,8 @@ void connection::withdraw(stream_operation& op) noexcept {
     if (writer_ == &op)
         settle_write();
     release(op);
-    try {
-        note_write_failure();
-        tend_spill();
-    } catch (const std::bad_alloc&) {
-        // The spill cannot be sent without a poll, and so neither can anything after it.
-        tls_.socket().give_up_writing(ENOMEM);
-    }
+    static_cast<void>(tend_spill());
+    note_write_failure();
 }
 
 /// What was consumed may hold what another operation waits for, and the socket stays silent. A
@@ -225,19 +224,26 @@ void connection::note_write_failure() noexcept {
         note_failure(tls_.write_failure(), false);
 }
 
-/// The spill leaves by itself, whoever filled it and whatever became of them.
-void connection::tend_spill() {
-    if (tls_.socket().spilled() && poll == 0)
-        carrier_.loop().core().arm_poll(*this, carrier_.fd(), POLLOUT);
+/// The spill leaves by itself, whoever filled it and whatever became of them. False: without memory
+/// for a poll it cannot, and neither can anything after it.
+bool connection::tend_spill() noexcept {
+    try {
+        if (tls_.socket().spilled() && poll == 0)
+            carrier_.loop().core().arm_poll(*this, carrier_.fd(), POLLOUT);
+        return true;
+    } catch (const std::bad_alloc&) {
+        tls_.socket().give_up_writing(ENOMEM);
+        return false;
+    }
 }
 
 void connection::on(cause /*why*/, short /*events*/) {
     auto& socket = tls_.socket();
     socket.now_writable();
-    const bool left = socket.flush();
+    socket.flush();
+    static_cast<void>(tend_spill());
     note_write_failure();
-    tend_spill();
-    if (!left)
+    if (socket.spilled())
         return;
     for (auto* op : {reader_, writer_, rider_}) {
         if (op && op->waits(wait_for::notification))

@@ -69,7 +69,7 @@ class connection final : private loop_entry {
     void wake_others(const stream_operation& but, bool consumed) noexcept;
     void note_write_failure() noexcept;
     void note_failure(const failure& why, bool reading_over) noexcept;
-    void tend_spill();
+    [[nodiscard]] bool tend_spill() noexcept;
     void on(cause why, short events) override;
 
     std::shared_ptr<const context> context_;

@@ -16,11 +16,12 @@ std::string about(const char* purpose, const pem& from) {
 bio_handle open(const pem& from, const char* purpose) {
     ERR_clear_error();
     const auto& content = from.content();
-    BIO* const source = from.in_memory()
-                            ? BIO_new_mem_buf(content.data(), static_cast<int>(content.size()))
-                            : BIO_new_file(content.c_str(), "r");
-    return bio_handle(
-        check_openssl(source, "load", about(purpose, from), make_error_code(errc::invalid_pem)));
+    bio_handle source(from.in_memory()
+                          ? BIO_new_mem_buf(content.data(), static_cast<int>(content.size()))
+                          : BIO_new_file(content.c_str(), "r"));
+    if (!source)
+        throw_openssl_error("load", about(purpose, from), errc::invalid_pem);
+    return source;
 }
 
 /// OpenSSL would ask at the terminal otherwise.
@@ -35,8 +36,9 @@ std::vector<x509_handle> load_certificates(const pem& from, const char* purpose)
     const auto source = open(from, purpose);
     std::vector<x509_handle> all;
     bool asked = false;
-    while (X509* next = PEM_read_bio_X509_AUX(source.get(), nullptr, refuse_passphrase, &asked))
-        all.emplace_back(next);
+    while (
+        x509_handle next{PEM_read_bio_X509_AUX(source.get(), nullptr, refuse_passphrase, &asked)})
+        all.push_back(std::move(next));
     // The loop ends with "no start line": past the last certificate that is the end, at the first
     // it is an empty file, and any other reason is a broken one.
     const auto last = ERR_peek_last_error();
@@ -51,7 +53,7 @@ key_handle load_private_key(const pem& from) {
     constexpr const char* purpose = "private key";
     const auto source = open(from, purpose);
     bool asked = false;
-    EVP_PKEY* const key = PEM_read_bio_PrivateKey(source.get(), nullptr, refuse_passphrase, &asked);
+    key_handle key(PEM_read_bio_PrivateKey(source.get(), nullptr, refuse_passphrase, &asked));
     if (asked) {
         ERR_clear_error();
         auto details = std::make_shared<error_details>();
@@ -59,31 +61,32 @@ key_handle load_private_key(const pem& from) {
         details->reason = "it is encrypted";
         throw error(errc::invalid_pem, "load", std::move(details));
     }
-    return key_handle(
-        check_openssl(key, "load", about(purpose, from), make_error_code(errc::invalid_pem)));
+    if (!key)
+        throw_openssl_error("load", about(purpose, from), errc::invalid_pem);
+    return key;
 }
 
 void use_identity(SSL_CTX* ctx, const identity& self) {
     auto chain = load_certificates(self.chain, "certificate");
     const auto key = load_private_key(self.key);
+    const auto certificate_name = about("certificate", self.chain);
+    const auto key_name = about("private key", self.key);
     ERR_clear_error();
-    check_openssl(SSL_CTX_use_certificate(ctx, chain.front().get()), "load",
-                  about("certificate", self.chain));
+    check_openssl(SSL_CTX_use_certificate(ctx, chain.front().get()), "load", certificate_name);
     for (std::size_t i = 1; i < chain.size(); ++i) {
-        check_openssl(SSL_CTX_add0_chain_cert(ctx, chain[i].get()), "load",
-                      about("certificate", self.chain));
+        check_openssl(SSL_CTX_add0_chain_cert(ctx, chain[i].get()), "load", certificate_name);
         static_cast<void>(chain[i].release()); // the context's now
     }
-    check_openssl(X509_check_private_key(chain.front().get(), key.get()), "load",
-                  about("private key", self.key), make_error_code(errc::key_mismatch));
-    check_openssl(SSL_CTX_use_PrivateKey(ctx, key.get()), "load", about("private key", self.key));
+    check_openssl(X509_check_private_key(chain.front().get(), key.get()), "load", key_name,
+                  errc::key_mismatch);
+    check_openssl(SSL_CTX_use_PrivateKey(ctx, key.get()), "load", key_name);
 }
 
 void trust(SSL_CTX* ctx, const pem& authorities) {
     X509_STORE* const store = SSL_CTX_get_cert_store(ctx);
+    const auto name = about("CA", authorities);
     for (const auto& certificate : load_certificates(authorities, "CA"))
-        check_openssl(X509_STORE_add_cert(store, certificate.get()), "trust",
-                      about("CA", authorities));
+        check_openssl(X509_STORE_add_cert(store, certificate.get()), "trust", name);
 }
 
 } // namespace ringtls::detail

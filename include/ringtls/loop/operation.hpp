@@ -113,6 +113,8 @@ enum class wait_for {
 /// Cancellation: a stop requested before the operation starts fails it untried. A deadline is
 /// looked at only when the operation has to wait. Destroying the frame is a cancel that nobody
 /// hears of.
+/// Memory: where there is none to go on, an operation fails with std::errc::not_enough_memory, and
+/// tells what it had done by then. If there is none for the error either, std::bad_alloc is thrown.
 class operation : private detail::loop_entry {
   public:
     operation(const operation&) = delete;
@@ -139,9 +141,11 @@ class operation : private detail::loop_entry {
     /// it cannot have it.
     virtual bool claim() { return true; }
     /// Tries once. Called when awaited, and after each wait. Returns what to wait for next; ends
-    /// with wait_for::nothing, after fail() if it failed. May throw std::bad_alloc.
+    /// with wait_for::nothing, after fail() if it failed. May throw std::bad_alloc or
+    /// error, which fail it, too.
     virtual wait_for attempt() = 0;
-    /// Gives back what it claimed: it ends early, by a stop, its deadline or its destruction.
+    /// Gives back what it claimed: it ends early, by a stop, its deadline or its destruction, or
+    /// because there is no memory to go on.
     virtual void withdraw() noexcept {}
     /// Its deadline has passed while it waited: true if that is its success.
     [[nodiscard]] virtual bool expire() noexcept { return false; }
@@ -184,8 +188,9 @@ class operation : private detail::loop_entry {
 
     void on(cause why, short events) final;
     [[nodiscard]] bool advance() noexcept;
-    void wait(wait_for what);
-    void poll_for(short events);
+    [[nodiscard]] wait_for try_once() noexcept;
+    [[nodiscard]] bool wait(wait_for what) noexcept;
+    [[nodiscard]] bool poll_for(short events) noexcept;
     void expired() noexcept;
     void end() noexcept;
     void finish() noexcept;
@@ -261,7 +266,7 @@ class basic_operation : public Base {
             throw this->failure(self().bytes_done());
         return self().take_value();
     }
-    /// The value or the error; what as_result() calls.
+    /// The value or the error; what as_result() calls. Throws std::bad_alloc alone.
     result<T> resume_result() {
         if (this->failed())
             return this->failure(self().bytes_done());

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: MIT
+// A conversation is run once to count its system calls and allocations, then again with each of
+// them failing in each way. It ends in the exact bytes or in one clear error, and soon.
+#include "../descriptors.hpp"
+#include "../support/conversation.hpp"
+
+#include <openssl/crypto.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+namespace {
+
+/// Which call of its kind fails, once; those before it and behind it do not.
+class fault {
+  public:
+    void arm(int at) noexcept {
+        at_ = at;
+        count_ = 0;
+    }
+    int disarm() noexcept {
+        at_ = off;
+        return count_;
+    }
+    [[nodiscard]] bool strikes() noexcept { return at_ != off && ++count_ == at_; }
+
+  private:
+    static constexpr int off = -1;
+    int at_ = off; ///< 0: counts only
+    int count_ = 0;
+};
+
+/// How a system call fails: an errno, or one of these.
+constexpr int answers_short = -1; ///< does one byte
+constexpr int answers_zero = 0;
+
+fault receiving;
+fault sending;
+int way = 0;
+fault allocating;          ///< by OpenSSL
+fault allocating_with_new; ///< by this library
+long allocated = 0;        ///< blocks that have not been freed
+
+/// A leak is seen as often as it is looked for. OpenSSL loads some things when it first needs them,
+/// and keeps the texts of its last 16 errors.
+constexpr int most_kept = 20;
+
+/// nullptr: the fault's turn. Counts what there is, to find leaks.
+void* allocate(std::size_t size, fault& failing) noexcept {
+    if (failing.strikes())
+        return nullptr;
+    void* const made = std::malloc(size == 0 ? 1 : size);
+    allocated += made ? 1 : 0;
+    return made;
+}
+
+void deallocate(void* old) noexcept {
+    allocated -= old ? 1 : 0;
+    std::free(old);
+}
+
+void* reallocate(void* old, std::size_t size) noexcept {
+    if (!old)
+        return allocate(size, allocating);
+    if (size == 0) {
+        deallocate(old);
+        return nullptr;
+    }
+    return allocating.strikes() ? nullptr : std::realloc(old, size);
+}
+
+/// CRYPTO_set_mem_functions(3) works only before OpenSSL's first allocation.
+const bool hooked =
+    CRYPTO_set_mem_functions(
+        [](std::size_t size, const char*, int) { return allocate(size, allocating); },
+        [](void* old, std::size_t size, const char*, int) { return reallocate(old, size); },
+        [](void* old, const char*, int) { deallocate(old); }) == 1;
+
+} // namespace
+
+// These take the place of the C library's and the C++ library's in this whole program.
+
+extern "C" ssize_t recv(int fd, void* into, std::size_t size, int flags) {
+    if (receiving.strikes()) {
+        if (way == answers_zero)
+            return 0;
+        if (way != answers_short) {
+            errno = way;
+            return -1;
+        }
+        size = std::min<std::size_t>(size, 1);
+    }
+    return ::syscall(SYS_recvfrom, fd, into, size, flags, nullptr, nullptr);
+}
+
+extern "C" ssize_t send(int fd, const void* from, std::size_t size, int flags) {
+    if (sending.strikes()) {
+        if (way == answers_zero)
+            return 0;
+        if (way != answers_short) {
+            errno = way;
+            return -1;
+        }
+        size = std::min<std::size_t>(size, 1);
+    }
+    return ::syscall(SYS_sendto, fd, from, size, flags, nullptr, 0);
+}
+
+void* operator new(std::size_t size) {
+    if (void* const made = allocate(size, allocating_with_new))
+        return made;
+    throw std::bad_alloc();
+}
+void* operator new[](std::size_t size) {
+    return operator new(size);
+}
+void operator delete(void* old) noexcept {
+    deallocate(old);
+}
+void operator delete[](void* old) noexcept {
+    deallocate(old);
+}
+void operator delete(void* old, std::size_t) noexcept {
+    deallocate(old);
+}
+void operator delete[](void* old, std::size_t) noexcept {
+    deallocate(old);
+}
+
+namespace ringtls {
+namespace {
+
+using test::act;
+using test::conversation;
+
+const std::vector<test::line>& script() {
+    static const std::vector<test::line> lines = {{act::handshake},
+                                                  {act::write, 5},
+                                                  {act::read_exactly, 5},
+                                                  {act::key_update},
+                                                  {act::write_pieces, 64},
+                                                  {act::readable},
+                                                  {act::read, 64},
+                                                  {act::write, 40000},
+                                                  {act::read_exactly, 30000},
+                                                  {act::start_reader},
+                                                  {act::write, 20000},
+                                                  {act::key_update},
+                                                  {act::write_pieces, 5000},
+                                                  {act::close_write},
+                                                  {act::join},
+                                                  {act::shutdown}};
+    return lines;
+}
+constexpr std::size_t outgoing_size = 5 + 64 + 40000 + 20000 + 5000;
+constexpr std::size_t incoming_size = 60000;
+
+class arming final : public test::striker {
+  public:
+    arming(fault& which, int at) noexcept : which_(which), at_(at) {}
+    void begins() override { which_.arm(at_); }
+    void ends() override { count_ = which_.disarm(); }
+    [[nodiscard]] int count() const noexcept { return count_; }
+
+  private:
+    fault& which_;
+    int at_;
+    int count_ = 0;
+};
+
+test::started wait_for_ever(event_loop& loop, int fd) {
+    co_await loop.poll(fd, poll_events::readable);
+}
+
+class sweep {
+  public:
+    /// polls: so many wait on the loop beside the conversation.
+    sweep(std::string name, bool subject_is_client, tls_version version, int polls = 0)
+        : name_(std::move(name)),
+          polls_(polls),
+          subject_is_client_(subject_is_client),
+          client_(test::only(test::trusting(), version)),
+          server_(test::only(test::serving(), version)),
+          outgoing_(test::random_bytes(outgoing_size, 1)),
+          incoming_(test::random_bytes(incoming_size, 2)) {}
+
+    /// Runs with the at-th call failing; 0: with none, and counts them.
+    int run(fault& which, int at) {
+        CAPTURE(name_);
+        CAPTURE(at);
+        const auto before = allocated;
+        int count = 0;
+        {
+            event_loop loop;
+            std::vector<test::started> beside;
+            for (int i = 0; i < polls_; ++i)
+                beside.push_back(wait_for_ever(loop, never_ready_.fd()));
+            conversation talk(loop, test::connected_pair(loop, 1), client_, server_,
+                              subject_is_client_, outgoing_, incoming_);
+            arming with(which, at);
+            const bool in_time = talk.run(script(), with);
+            count = with.count();
+            which.disarm();
+            REQUIRE(in_time);
+            judge(talk);
+        }
+        leaked_ = allocated - before;
+        return count;
+    }
+
+    void run_leakless(fault& which, int at) {
+        run(which, at);
+        for (int again = 1; leaked_ > 0 && again < most_kept; ++again)
+            run(which, at);
+        CHECK(leaked_ <= 0);
+    }
+
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    [[nodiscard]] bool whole() const noexcept { return whole_; }
+    /// Whether one of the errors is this one's: an errno, or the end of TCP.
+    [[nodiscard]] bool tells_of(int failure) const {
+        const std::error_code expected = failure == answers_zero
+                                             ? make_error_code(errc::truncated)
+                                             : std::error_code(failure, std::system_category());
+        return std::ranges::find(codes_, expected) != codes_.end();
+    }
+
+  private:
+    void judge(const conversation& talk) {
+        CHECK(talk.sent_nothing_else());
+        CHECK(talk.received_nothing_else());
+        codes_.clear();
+        for (const auto& code :
+             {talk.code, talk.peer_code, talk.subject.read_code, talk.subject.write_code,
+              talk.peer.read_code, talk.peer.write_code}) {
+            if (code)
+                codes_.push_back(code);
+        }
+        const bool all = static_cast<std::size_t>(talk.lines) == script().size() &&
+                         talk.all_sent() && talk.all_received();
+        whole_ = all && codes_.empty();
+        // One or the other: what was lost without an error is the worst of all.
+        CHECK((whole_ || !codes_.empty()));
+    }
+
+    std::string name_;
+    int polls_;
+    bool subject_is_client_;
+    test::descriptor never_ready_ = test::make_eventfd();
+    client_context client_;
+    server_context server_;
+    test::bytes outgoing_;
+    test::bytes incoming_;
+    std::vector<std::error_code> codes_;
+    bool whole_ = false;
+    long leaked_ = 0;
+};
+
+struct kind {
+    std::string_view name;
+    int way;
+    bool harmless; ///< only a reason to try again
+};
+
+constexpr std::array kinds = {
+    kind{"short", answers_short, true},
+    kind{"EAGAIN", EAGAIN, true},
+    kind{"EINTR", EINTR, true},
+    kind{"0", answers_zero, false},
+    kind{"ECONNRESET", ECONNRESET, false},
+    kind{"EPIPE", EPIPE, false},
+    kind{"ENOBUFS", ENOBUFS, false},
+    kind{"ETIMEDOUT", ETIMEDOUT, false},
+};
+
+void sweep_calls(sweep& with, fault& which, std::string_view name) {
+    with.run(which, 0);
+    REQUIRE(with.whole());
+    const int calls = with.run(which, 0);
+    int runs = 0;
+    int failed = 0;
+    for (const auto& each : kinds) {
+        CAPTURE(each.name);
+        const bool harmless = each.harmless || (&which == &sending && each.way == answers_zero);
+        const int first = 1 + runs % RINGTLS_TEST_STRIDE;
+        for (int at = first; at <= calls; at += RINGTLS_TEST_STRIDE, ++runs) {
+            CAPTURE(at);
+            way = each.way;
+            with.run_leakless(which, at);
+            failed += with.whole() ? 0 : 1;
+            CHECK(with.whole() == harmless);
+            // Nobody misses the answer to a close_notify but the one who waits for it.
+            const bool last = &which == &sending && at == calls;
+            CHECK((harmless || with.tells_of(last ? answers_zero : each.way)));
+        }
+    }
+    MESSAGE(with.name() << ", " << name << ": " << calls << " calls, " << runs << " runs, "
+                        << failed << " of them ended in an error");
+}
+
+void sweep_allocations(sweep& with, fault& which, std::string_view whose) {
+    with.run(which, 0);
+    REQUIRE(with.whole());
+    const int calls = with.run(which, 0);
+    int failed = 0;
+    for (int at = 1; at <= calls; at += RINGTLS_TEST_STRIDE) {
+        with.run_leakless(which, at);
+        failed += with.whole() ? 0 : 1;
+    }
+    MESSAGE(with.name() << ", " << whose << ": " << calls << " allocations, " << failed
+                        << " runs ended in an error");
+}
+
+std::string name_of(bool client, tls_version version) {
+    return std::string(client ? "client" : "server") +
+           (version == tls_version::tls_1_3 ? ", TLS 1.3" : ", TLS 1.2");
+}
+
+} // namespace
+
+TEST_CASE("each system call of a conversation can fail in each way") {
+    REQUIRE(hooked);
+    for (const bool client : {true, false}) {
+        for (const auto version : {tls_version::tls_1_3, tls_version::tls_1_2}) {
+            sweep with(name_of(client, version), client, version);
+            sweep_calls(with, receiving, "recv");
+            sweep_calls(with, sending, "send");
+        }
+    }
+}
+
+TEST_CASE("each allocation of a conversation can fail") {
+    REQUIRE(hooked);
+    for (const bool client : {true, false}) {
+        for (const auto version : {tls_version::tls_1_3, tls_version::tls_1_2}) {
+            sweep with(name_of(client, version), client, version);
+            sweep_allocations(with, allocating, "OpenSSL's");
+            sweep_allocations(with, allocating_with_new, "ours");
+        }
+    }
+}
+
+TEST_CASE("each allocation of what a conversation needs can fail") {
+    event_loop loop;
+    const auto trusting = test::trusting();
+    const auto serving = test::serving();
+    const client_context client(trusting);
+    const server_context server(serving);
+    auto sockets = test::connected_pair(loop);
+    const auto make = [&](int which) {
+        if (which == 0)
+            const client_context made(trusting);
+        else if (which == 1)
+            const server_context made(serving);
+        else if (which == 2)
+            const stream made(std::move(sockets.client), client, "localhost");
+        else
+            const stream made(std::move(sockets.server), server);
+    };
+    for (const int which : {0, 1, 2, 3}) {
+        CAPTURE(which);
+        for (fault* const whose : {&allocating, &allocating_with_new}) {
+            make(which); // once, for what is loaded but once
+            whose->arm(0);
+            make(which);
+            const int calls = whose->disarm();
+            int failed = 0;
+            long leaked = 0;
+            for (int at = 1; at <= calls; at += RINGTLS_TEST_STRIDE) {
+                CAPTURE(at);
+                for (int again = 0; again == 0 || (leaked > 0 && again < most_kept); ++again) {
+                    sockets = test::connected_pair(loop);
+                    const auto before = allocated;
+                    whose->arm(at);
+                    bool good = true;
+                    try {
+                        make(which);
+                    } catch (const std::exception&) {
+                        good = false;
+                    }
+                    whose->disarm();
+                    failed += good || again > 0 ? 0 : 1;
+                    leaked = allocated - before;
+                }
+                CHECK(leaked <= 0);
+            }
+            MESSAGE(which << ": " << calls << " allocations, " << failed << " failures");
+        }
+    }
+}
+
+TEST_CASE("each allocation of a loop that grows under a conversation can fail") {
+    // The driver has room for 64 polls, one of them its own, before it has to ask for more: for
+    // the conversation's first poll, or a later one, of whichever operation.
+    for (int polls = 55; polls <= 63; ++polls) {
+        for (const bool client : {true, false}) {
+            const std::string name = std::to_string(polls) + " polls beside it";
+            sweep with(name, client, tls_version::tls_1_3, polls);
+            sweep_allocations(with, allocating_with_new, "ours");
+        }
+    }
+}
+
+} // namespace ringtls
