@@ -52,7 +52,7 @@ engine::engine(const context& settings, int fd, const std::string& server_name)
 step engine::handshake() {
     transport_.set_mode(transport::write_mode::direct);
     ERR_clear_error();
-    const auto step = classify(SSL_do_handshake(ssl_.get()));
+    const auto step = classify_sending(SSL_do_handshake(ssl_.get()));
     if (step == step::done)
         established_ = true;
     return step;
@@ -81,13 +81,13 @@ step engine::peek() {
 step engine::write(std::span<const std::byte> from, std::size_t& count) {
     transport_.set_mode(transport::write_mode::direct);
     ERR_clear_error();
-    return classify(SSL_write_ex(ssl_.get(), from.data(), from.size(), &count));
+    return classify_sending(SSL_write_ex(ssl_.get(), from.data(), from.size(), &count));
 }
 
 step engine::settle(std::span<const std::byte> from, std::size_t& count) {
     transport_.set_mode(transport::write_mode::settle);
     ERR_clear_error();
-    return classify(SSL_write_ex(ssl_.get(), from.data(), from.size(), &count));
+    return classify_sending(SSL_write_ex(ssl_.get(), from.data(), from.size(), &count));
 }
 
 /// SSL_shutdown(3) answers 0 for "sent, and the peer's not seen yet", which is all that is wanted.
@@ -96,7 +96,7 @@ step engine::close_write() {
     ERR_clear_error();
     const int answer = SSL_shutdown(ssl_.get());
     if (answer < 0)
-        return classify(answer);
+        return classify_sending(answer);
     close_sent_ = true;
     return step::done;
 }
@@ -107,7 +107,7 @@ step engine::key_update(bool request_peer) {
     const int kind = request_peer ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED;
     if (SSL_key_update(ssl_.get(), kind) != 1)
         return fail();
-    return classify(SSL_do_handshake(ssl_.get()));
+    return classify_sending(SSL_do_handshake(ssl_.get()));
 }
 
 step engine::classify(int answer) noexcept {
@@ -128,6 +128,13 @@ step engine::classify(int answer) noexcept {
         failure_ = {errc::unsupported_want, nullptr};
         return step::failed;
     }
+}
+
+/// Once the peer's close_notify was received, SSL_get_error(3) answers with it to a call that could
+/// not send, too; and in place of a handshake it is no end, but a failure.
+step engine::classify_sending(int answer) noexcept {
+    const auto step = classify(answer);
+    return step == step::closed ? fail() : step;
 }
 
 step engine::fail() noexcept {
@@ -162,6 +169,9 @@ void engine::explain() {
         details->reason = "connection ended without close_notify";
     } else if (!cause.code && transport_.write_error() != 0) {
         cause.code = {transport_.write_error(), std::system_category()};
+    } else if (!cause.code && close_received_) {
+        cause.code = errc::truncated;
+        details->reason = "the peer closed too early";
     } else if (!cause.code) {
         cause.code = std::make_error_code(std::errc::io_error);
     }

@@ -89,6 +89,7 @@ class engine {
 
   private:
     step classify(int answer) noexcept;
+    step classify_sending(int answer) noexcept;
     step fail() noexcept;
     void explain();
 

@@ -175,6 +175,43 @@ TEST_CASE("a write that waits behind a renegotiation ends if the peer closes ins
     }(link.client));
 }
 
+TEST_CASE("a write that fails after the peer's close_notify says so") {
+    loopback link;
+    link.loop.run([](loopback& on) -> task<> {
+        co_await on.server.close_write();
+        std::array<std::byte, 1> one;
+        CHECK(co_await on.client.read(one) == 0);
+        const auto gone = std::move(on.server);
+    }(link));
+    link.loop.run([](stream& one) -> task<> {
+        for (const int again : {0, 1}) {
+            CAPTURE(again);
+            const auto written = co_await as_result(one.write("lost"));
+            REQUIRE(!written);
+            CHECK(written.error().code() == std::errc::broken_pipe);
+            CHECK(written.error().bytes() == 0);
+        }
+        std::array<std::byte, 1> buffer;
+        CHECK(co_await one.read(buffer) == 0);
+    }(link.client));
+}
+
+TEST_CASE("close_notify in place of a handshake ends it as truncated") {
+    loopback link(0, test::trusting(), test::serving(), true);
+    const std::array<unsigned char, 7> alert = {21, 3, 3, 0, 2, 1, 0};
+    auto ends = test::connected_pair(link.loop);
+    stream client(std::move(ends.client), link.client_side, "localhost");
+    REQUIRE(::send(ends.server.fd(), alert.data(), alert.size(), 0) == 7);
+    link.loop.run([](stream& one) -> task<> {
+        const auto shaken = co_await as_result(one.handshake());
+        REQUIRE(!shaken);
+        CHECK(shaken.error().code() == errc::truncated);
+        const auto later = co_await as_result(one.write("x"));
+        REQUIRE(!later);
+        CHECK(later.error().code() == errc::truncated);
+    }(client));
+}
+
 TEST_CASE("a frame destroyed by another that was ready before it loses no byte of its read") {
     loopback link;
     link.loop.run([](loopback& on) -> task<> {
