@@ -128,8 +128,7 @@ class io_uring_driver final : public driver, private loop_entry {
   private:
     /// free -> queued -> armed -> free; queued -> free when cancelled before its submission;
     /// armed -> leaving (a cancel is queued) -> left (submitted) -> free at the last CQE;
-    /// leaving -> gone when that CQE came first -> free when the queue reaches it;
-    /// left -> leaving when a multishot poll has outlived its cancel (-EALREADY), and says so.
+    /// leaving -> gone when that CQE came first -> free when the queue reaches it.
     enum class slot_state : std::uint8_t { free, queued, dropped, armed, leaving, left, gone };
 
     struct slot {
@@ -236,7 +235,9 @@ bool io_uring_driver::prepare(std::uint32_t index) {
     if (!sqe)
         return false;
     if (slot.state == slot_state::leaving) {
-        io_uring_prep_poll_remove(sqe, token_of(index));
+        // Not POLL_REMOVE: that leaves a poll whose readiness is just being looked at alone
+        // (-EALREADY), and with it, if nothing is ready any more, the file open for good.
+        io_uring_prep_cancel64(sqe, token_of(index), 0);
         io_uring_sqe_set_data64(sqe, cancel_request);
         if (ring_->can_skip_success())
             sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
@@ -346,12 +347,8 @@ void io_uring_driver::complete(const io_uring_cqe& cqe, completion_sink& sink) {
             slot.state = slot_state::gone;
         return;
     case slot_state::left:
-        if (!more) {
+        if (!more)
             release(index);
-            return;
-        }
-        slot.state = slot_state::leaving;
-        enqueue(index);
         return;
     case slot_state::free:
     case slot_state::queued:

@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 #include <poll.h>
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
@@ -166,6 +167,24 @@ TEST_CASE("A completion that comes after its cancel is dropped") {
     for (int i = 0; i < 5; ++i)
         test.look();
     CHECK(cancelled.completions == 0);
+}
+
+TEST_CASE("A poll that is cancelled while its readiness passes lets go of its socket") {
+    bench driver;
+    auto ends = socket_ends::tcp_pair();
+    entry waiter;
+    const auto token = driver.on->arm(ends.a.fd(), POLLIN, waiter);
+    driver.look();
+    // Ready, and no longer, before the kernel has looked at it again.
+    ends.b.put("x");
+    REQUIRE(ends.a.take() == "x");
+    driver.on->cancel(token);
+    driver.look();
+    driver.look();
+    CHECK(waiter.completions == 0);
+    ends.a.close();
+    std::array<char, 1> buffer;
+    CHECK(::recv(ends.b.fd(), buffer.data(), buffer.size(), MSG_DONTWAIT) == 0);
 }
 
 TEST_CASE("A completion may cancel another of the same batch") {
