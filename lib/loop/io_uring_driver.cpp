@@ -74,6 +74,10 @@ class ring {
     [[nodiscard]] bool can_skip_success() const noexcept {
         return (parameters_.features & IORING_FEAT_CQE_SKIP) != 0;
     }
+    /// The kernel has completed something that it will only tell of in a call.
+    [[nodiscard]] bool has_work() const noexcept {
+        return (io_uring_smp_load_acquire(ring_.sq.kflags) & IORING_SQ_TASKRUN) != 0;
+    }
     [[nodiscard]] io_uring* get() noexcept { return &ring_; }
 
   private:
@@ -321,16 +325,21 @@ void io_uring_driver::wait(std::optional<std::chrono::nanoseconds> timeout, comp
 }
 
 /// Asks for events too: with IORING_SETUP_DEFER_TASKRUN, a cancelled request lets go of its file
-/// only then.
+/// only then, and since Linux 6.13 no more than twenty of them a call.
 void io_uring_driver::flush() {
-    if (!bound_ || queue_first_ == none)
+    if (!bound_ || (queue_first_ == none && !ring_->has_work()))
         return;
     submit_queue();
-    ++enters_;
-    const int result = io_uring_submit_and_get_events(ring_->get());
-    if (result < 0 && result != -EINTR && result != -EBUSY && result != -EAGAIN &&
-        result != -ENOMEM)
-        refuse(result, "io_uring_enter");
+    do {
+        ++enters_;
+        const int result = io_uring_submit_and_get_events(ring_->get());
+        if (result == -EINTR)
+            continue;
+        if (result == -EBUSY || result == -EAGAIN || result == -ENOMEM)
+            return;
+        if (result < 0)
+            refuse(result, "io_uring_enter");
+    } while (ring_->has_work());
 }
 
 void io_uring_driver::complete(const io_uring_cqe& cqe, completion_sink& sink) {

@@ -187,6 +187,37 @@ TEST_CASE("A poll that is cancelled while its readiness passes lets go of its so
     CHECK(::recv(ends.b.fd(), buffer.data(), buffer.size(), MSG_DONTWAIT) == 0);
 }
 
+TEST_CASE("flush() lets go of the sockets of all cancelled polls, however many") {
+    bool after_a_wait = false;
+    SUBCASE("that were cancelled just now") {}
+    SUBCASE("that the last wait submitted") {
+        after_a_wait = true;
+    }
+    constexpr std::size_t many = 200;
+    bench driver;
+    std::vector<socket_ends> pairs;
+    std::vector<entry> waiters(many);
+    std::vector<ringtls::detail::driver::token> tokens;
+    for (auto& each : waiters) {
+        pairs.push_back(socket_ends::tcp_pair());
+        tokens.push_back(driver.on->arm(pairs.back().a.fd(), POLLIN, each));
+    }
+    driver.look();
+    for (const auto token : tokens)
+        driver.on->cancel(token);
+    std::size_t ended = 0;
+    for (auto& each : pairs)
+        each.a.close();
+    if (after_a_wait)
+        driver.look();
+    driver.on->flush();
+    for (auto& each : pairs) {
+        std::array<char, 1> buffer;
+        ended += ::recv(each.b.fd(), buffer.data(), buffer.size(), MSG_DONTWAIT) == 0 ? 1 : 0;
+    }
+    CHECK(ended == many);
+}
+
 TEST_CASE("A completion may cancel another of the same batch") {
     bench test;
     const auto ready = make_eventfd(1);
@@ -308,7 +339,7 @@ TEST_CASE("Five thousand polls cancelled at once never complete, and five thousa
     bench test;
     pipe_ends pipe;
     std::deque<entry> first(5000);
-    std::vector<driver::token> polls;
+    std::vector<ringtls::detail::driver::token> polls;
     for (auto& each : first)
         polls.push_back(test.on->arm(pipe.reader.fd(), POLLIN, each));
     test.look();
