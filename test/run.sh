@@ -3,20 +3,20 @@
 # Builds and runs every test. The last line is "N passed, N failed, N skipped", and the exit status
 # is 0 only if none failed.
 #
-#   sh test/run.sh [-b BUILD_DIR] [-s SUITE] [MESON_OPTION...]
+#   sh test/run.sh [-b BUILD_DIR] [-s SUITE]... [MESON_OPTION...]
 #
-# -b: where to build; build/test otherwise. -s: only this suite of the Meson tests, and no consumer
-# builds. The rest goes to meson setup. CXX chooses the compiler of a new build directory.
+# -b: where to build; build/test otherwise. -s: only this suite of the Meson tests, or these, and no
+# consumer builds. The rest goes to meson setup. CXX chooses the compiler of a new build directory.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=$(dirname -- "$here")
 build=$root/build/test
-suite=
+suites=
 while [ $# -gt 1 ]; do
     case $1 in
     -b) build=$2 ;;
-    -s) suite=$2 ;;
+    -s) suites="$suites --suite $2" ;;
     *) break ;;
     esac
     shift 2
@@ -26,7 +26,7 @@ done
 . "$root/samples/install.sh"
 need_packages g++ meson ninja-build pkg-config libssl-dev liburing-dev doctest-dev openssl
 # Peers for the tests of interoperation, which skip without them.
-[ -n "$suite" ] || (need_packages gnutls-bin curl nginx-light) ||
+[ -n "$suites" ] || (need_packages gnutls-bin curl nginx-light) ||
     say "going on without the other TLS programs; the tests that need them skip"
 
 say "building in $build"
@@ -38,8 +38,9 @@ else
         fail "meson could not set the build up"
 fi
 # With a suite, Meson builds only what that needs.
-if [ -n "$suite" ]; then
-    set -- --suite "$suite"
+if [ -n "$suites" ]; then
+    # shellcheck disable=SC2086 # a list of words
+    set -- $suites
 else
     set -- --no-rebuild
     ninja -C "$build" || fail "the build failed"
@@ -71,7 +72,7 @@ consumer() {
         ;;
     esac
 }
-if [ -z "$suite" ]; then
+if [ -z "$suites" ]; then
     consumer subproject
     consumer pkg-config
 fi
