@@ -59,35 +59,71 @@ struct socket_pair {
     socket server;
 };
 
+inline void limit_send_buffer(int fd, int size) {
+    if (size > 0)
+        check_system(::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) == 0);
+}
+
 /// Unix sockets. buffer: SO_SNDBUF of both, 0: the system's. The kernel doubles it and has a least.
 inline socket_pair connected_pair(event_loop& loop, int buffer = 0) {
     std::array<int, 2> fds{};
     check_system(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()) == 0);
-    for (const int fd : fds) {
-        if (buffer > 0)
-            check_system(::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer) == 0);
-    }
+    for (const int fd : fds)
+        limit_send_buffer(fd, buffer);
     return {socket(loop, fds[0]), socket(loop, fds[1])};
 }
 
-/// TCP over loopback.
-inline socket_pair connected_tcp_pair(event_loop& loop) {
+/// TCP over loopback. buffer: as of connected_pair(). What the peer does not read still takes some
+/// 64 KiB, its first window.
+inline socket_pair connected_tcp_pair(event_loop& loop, int buffer = 0) {
     auto listening = listener::bind(loop, address("127.0.0.1", 0));
-    return loop.run([](event_loop& on, listener& at) -> task<socket_pair> {
+    auto made = loop.run([](event_loop& on, listener& at) -> task<socket_pair> {
         auto client = co_await ringtls::connect(on, at.local_address());
         auto server = co_await at.accept();
         co_return socket_pair{std::move(client), std::move(server)};
     }(loop, listening));
+    limit_send_buffer(made.client.fd(), buffer);
+    limit_send_buffer(made.server.fd(), buffer);
+    return made;
+}
+
+/// What a matrix of tests is run over.
+struct variant {
+    const char* name;
+    bool tcp;
+    tls_version version;
+};
+inline constexpr std::array<variant, 4> variants = {{
+    {"TLS 1.3 over unix sockets", false, tls_version::tls_1_3},
+    {"TLS 1.2 over unix sockets", false, tls_version::tls_1_2},
+    {"TLS 1.3 over TCP", true, tls_version::tls_1_3},
+    {"TLS 1.2 over TCP", true, tls_version::tls_1_2},
+}};
+
+inline socket_pair connected(event_loop& loop, const variant& how, int buffer = 0) {
+    return how.tcp ? connected_tcp_pair(loop, buffer) : connected_pair(loop, buffer);
+}
+
+/// Settings for a protocol version alone.
+template<class Settings>
+Settings only(Settings settings, tls_version version) {
+    settings.minimum_version(version).maximum_version(version);
+    return settings;
 }
 
 /// A client and a server stream, not yet shaken hands.
 struct stream_pair {
+    int client_fd;
+    int server_fd;
     stream client;
     stream server;
 
     stream_pair(socket_pair sockets, const client_context& c, const server_context& s,
                 const std::string& name = "localhost")
-        : client(std::move(sockets.client), c, name), server(std::move(sockets.server), s) {}
+        : client_fd(sockets.client.fd()),
+          server_fd(sockets.server.fd()),
+          client(std::move(sockets.client), c, name),
+          server(std::move(sockets.server), s) {}
 };
 
 template<class... T>
@@ -108,6 +144,11 @@ inline task<> shut_down(stream& one) {
     co_await one.shutdown();
 }
 
+/// Destroys a stream: its peer sees the end of TCP.
+inline void drop(stream& one) {
+    const auto gone = std::move(one);
+}
+
 /// What arrives until close_notify.
 inline task<bytes> read_to_end(stream& from) {
     bytes all;
@@ -123,6 +164,12 @@ inline task<bytes> read_to_end(stream& from) {
 /// Lets everything that is ready happen, and what that makes ready.
 inline task<> settle(event_loop& loop, int turns = 20) {
     for (int i = 0; i < turns; ++i)
+        co_await loop.yield();
+}
+
+/// Turns the loop until this is so.
+inline task<> until(event_loop& loop, const bool& so) {
+    while (!so)
         co_await loop.yield();
 }
 
@@ -145,13 +192,15 @@ struct loopback {
         if (!raw)
             run_all(loop, shake_hands(client), shake_hands(server));
     }
+    /// Over one of the variants.
+    explicit loopback(const variant& how, int buffer = 0, const client_settings& c = trusting(),
+                      const server_settings& s = serving(), bool raw = false)
+        : client_side(only(c, how.version)),
+          server_side(only(s, how.version)),
+          ends(connected(loop, how, buffer), client_side, server_side) {
+        if (!raw)
+            run_all(loop, shake_hands(client), shake_hands(server));
+    }
 };
-
-/// Settings for a protocol version alone.
-template<class Settings>
-Settings only(Settings settings, tls_version version) {
-    settings.minimum_version(version).maximum_version(version);
-    return settings;
-}
 
 } // namespace ringtls::test

@@ -12,45 +12,7 @@ using namespace std::chrono_literals;
 using test::bytes;
 using test::loopback;
 
-task<> update_keys_for_ever(stream& peer) {
-    for (;;) {
-        const auto sent = co_await as_result(peer.key_update(key_update_request::not_requested));
-        if (!sent)
-            co_return;
-    }
-}
-
 } // namespace
-
-TEST_CASE("a flood of key updates ends the connection, and soon") {
-    loopback link;
-    link.loop.spawn(update_keys_for_ever(link.server));
-    link.loop.run([](loopback& on) -> task<> {
-        std::array<std::byte, 8> buffer;
-        const auto ended = co_await as_result(on.client.read(buffer));
-        REQUIRE(!ended);
-        CHECK(ended.error().code() == errc::key_update_flood);
-        const auto later = co_await as_result(on.client.write("x"));
-        REQUIRE(!later);
-        CHECK(later.error().code() == errc::key_update_flood);
-        CHECK(on.client.counters().bytes_received < 200'000);
-        const auto gone = std::move(on.client);
-    }(link));
-}
-
-TEST_CASE("a hundred key updates a second are no flood") {
-    loopback link;
-    link.loop.run([](loopback& on) -> task<> {
-        std::array<std::byte, 1> one;
-        for (int second = 0; second < 3; ++second) {
-            for (int i = 0; i < 100; ++i)
-                co_await on.server.key_update(key_update_request::not_requested);
-            co_await on.server.write("x");
-            CHECK(co_await on.client.read(one) == 1);
-            on.clock.advance(1s);
-        }
-    }(link));
-}
 
 TEST_CASE("a peer that always has more keeps no other connection from its echo") {
     // The reader below never has to wait. A neighbour's echo takes a bounded number of its records.

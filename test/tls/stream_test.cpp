@@ -431,54 +431,6 @@ TEST_CASE("shutdown performs the handshake if nothing else has") {
     run_all(link.loop, test::shut_down(link.client), test::shut_down(link.server));
 }
 
-TEST_CASE("key updates change nothing that is seen, requested or not, idle or under load") {
-    loopback link(1);
-    const auto data = test::random_bytes(1'000'000);
-    bytes there(data.size());
-    bytes back(data.size());
-    link.loop.spawn(test::write_all(link.client, data));
-    link.loop.spawn(test::write_all(link.server, data));
-    link.loop.run(test::settle(link.loop));
-    link.loop.spawn([](loopback& on) -> task<> {
-        for (int i = 0; i < 20; ++i) {
-            co_await on.client.key_update(key_update_request::requested);
-            co_await on.server.key_update(key_update_request::not_requested);
-        }
-    }(link));
-    run_all(link.loop, test::read_all(link.server, there), test::read_all(link.client, back));
-    link.loop.run();
-    CHECK(there == data);
-    CHECK(back == data);
-}
-
-TEST_CASE("two key updates asked for by the peer while a write is pending lose nothing") {
-    loopback link(1);
-    const auto data = test::random_bytes(1'000'000);
-    bytes got(data.size());
-    bool write_over = false;
-    link.loop.spawn([](stream& to, const bytes& all, bool& over) -> task<> {
-        co_await to.write(all);
-        over = true;
-    }(link.client, data, write_over));
-    link.loop.spawn([](stream& from) -> task<> {
-        std::array<std::byte, 4> buffer;
-        co_await from.read_exactly(buffer);
-    }(link.client));
-    link.loop.run([](loopback& on) -> task<> {
-        co_await test::settle(on.loop);
-        co_await on.server.key_update(key_update_request::requested);
-        co_await on.server.key_update(key_update_request::requested);
-        co_await test::settle(on.loop);
-    }(link));
-    CHECK(!write_over);
-    CHECK(link.client.counters().spills > 0);
-    link.loop.run(test::read_all(link.server, got));
-    CHECK(got == data);
-    link.loop.run([](stream& to) -> task<> { co_await to.write("done"); }(link.server));
-    link.loop.run();
-    CHECK(write_over);
-}
-
 TEST_CASE("key_update is refused below TLS 1.3") {
     loopback link(0, test::only(test::trusting(), tls_version::tls_1_2),
                   test::only(test::serving(), tls_version::tls_1_2));
@@ -532,29 +484,6 @@ TEST_CASE("readable completes when a read would not wait, and takes nothing") {
         CHECK(co_await on.client.read(buffer) == 0);
         co_await on.client.readable();
     }(link));
-}
-
-TEST_CASE("both directions blocked by full buffers at once come free, whoever drains first") {
-    for (const bool client_first : {false, true}) {
-        CAPTURE(client_first);
-        loopback link(1);
-        const auto data = test::random_bytes(1'000'000);
-        bytes there(data.size());
-        bytes back(data.size());
-        link.loop.spawn(test::write_all(link.client, data));
-        link.loop.spawn(test::write_all(link.server, data));
-        link.loop.run(test::settle(link.loop));
-        if (client_first) {
-            link.loop.run(test::read_all(link.client, back));
-            link.loop.run(test::read_all(link.server, there));
-        } else {
-            link.loop.run(test::read_all(link.server, there));
-            link.loop.run(test::read_all(link.client, back));
-        }
-        link.loop.run();
-        CHECK(there == data);
-        CHECK(back == data);
-    }
 }
 
 TEST_CASE("a reader and a writer that start at once share the handshake") {
@@ -628,23 +557,6 @@ TEST_CASE("writing to a peer that is gone is an error and raises no SIGPIPE") {
         const auto again = co_await as_result(on.client.write("hello?"));
         CHECK(again.error().code() == std::errc::broken_pipe);
     }(link));
-}
-
-TEST_CASE("TLS 1.2 renegotiation behind its danger switch crosses traffic in both directions") {
-    for (const bool by_client : {false, true}) {
-        CAPTURE(by_client);
-        loopback link(
-            1, test::only(test::trusting().danger_allow_renegotiation(), tls_version::tls_1_2),
-            test::only(test::serving().danger_allow_renegotiation(), tls_version::tls_1_2));
-        const auto data = test::random_bytes(300'000);
-        bytes there(data.size());
-        bytes back(data.size());
-        SSL_renegotiate((by_client ? link.client : link.server).native_handle());
-        run_all(link.loop, test::read_all(link.client, back), test::write_all(link.client, data),
-                test::read_all(link.server, there), test::write_all(link.server, data));
-        CHECK(there == data);
-        CHECK(back == data);
-    }
 }
 
 TEST_CASE("renegotiation is refused unless it is allowed") {
