@@ -100,6 +100,18 @@ inline constexpr std::array<variant, 4> variants = {{
     {"TLS 1.2 over TCP", true, tls_version::tls_1_2},
 }};
 
+/// Runs a test over all of them, with the client and with the server in its leading part.
+template<class Test>
+void over_all(Test test) {
+    for (const auto& how : variants) {
+        for (const bool by_client : {true, false}) {
+            CAPTURE(how.name);
+            CAPTURE(by_client);
+            test(how, by_client);
+        }
+    }
+}
+
 inline socket_pair connected(event_loop& loop, const variant& how, int buffer = 0) {
     return how.tcp ? connected_tcp_pair(loop, buffer) : connected_pair(loop, buffer);
 }
@@ -144,8 +156,9 @@ inline task<> shut_down(stream& one) {
     co_await one.shutdown();
 }
 
-/// Destroys a stream: its peer sees the end of TCP.
-inline void drop(stream& one) {
+/// Destroys a stream or a socket: its peer sees the end of TCP.
+template<class End>
+void drop(End& one) {
     const auto gone = std::move(one);
 }
 
@@ -175,6 +188,7 @@ inline task<> until(event_loop& loop, const bool& so) {
 
 /// A loop, both contexts, and an established pair: what most tests start from.
 struct loopback {
+    bool over_tcp = false;
     manual_clock clock;
     event_loop loop{event_loop_options().clock(clock)};
     client_context client_side;
@@ -195,12 +209,16 @@ struct loopback {
     /// Over one of the variants.
     explicit loopback(const variant& how, int buffer = 0, const client_settings& c = trusting(),
                       const server_settings& s = serving(), bool raw = false)
-        : client_side(only(c, how.version)),
+        : over_tcp(how.tcp),
+          client_side(only(c, how.version)),
           server_side(only(s, how.version)),
           ends(connected(loop, how, buffer), client_side, server_side) {
         if (!raw)
             run_all(loop, shake_hands(client), shake_hands(server));
     }
+
+    /// One end, and its peer: end(!client).
+    stream& end(bool is_client) noexcept { return is_client ? client : server; }
 };
 
 } // namespace ringtls::test

@@ -3,12 +3,9 @@
 #include "../started.hpp"
 #include "../support/loopback.hpp"
 
-#include <openssl/ssl.h>
-
 namespace ringtls {
 namespace {
 
-using namespace std::chrono_literals;
 using test::bytes;
 using test::loopback;
 
@@ -51,90 +48,6 @@ TEST_CASE("a peer that always has more keeps no other connection from its echo")
     }(calm, records));
     stop.request_stop();
     busy.loop.run();
-}
-
-TEST_CASE("shutdown does not wait for a peer that waits for us") {
-    loopback link(1);
-    const auto data = test::random_bytes(500'000);
-    link.loop.run([](loopback& on, const bytes& all) -> task<> {
-        // Ours is cut short with its record half sent, the peer's is blocked.
-        on.loop.post([&on] { on.clock.advance(2s); });
-        const auto cut = co_await as_result(on.client.write(all).within(1s));
-        REQUIRE(!cut);
-        on.loop.spawn([](stream& peer, const bytes& from, std::size_t expected) -> task<> {
-            co_await peer.write(from);
-            bytes got(expected);
-            co_await peer.read_exactly(got);
-            co_await peer.shutdown();
-        }(on.server, all, cut.error().bytes()));
-        co_await test::settle(on.loop);
-        const auto ended = co_await as_result(on.client.shutdown());
-        CHECK(ended);
-    }(link, data));
-    link.loop.run();
-}
-
-TEST_CASE("an alert that lies behind a failed send is the cause that is reported") {
-    const auto asking = test::serving().require_client_certificate(pem::file(test::pki("ca.pem")));
-    loopback link(0, test::trusting(), asking, true);
-    link.loop.spawn([](loopback& on) -> task<> {
-        const auto refused = co_await as_result(on.server.handshake());
-        CHECK(!refused);
-        const auto gone = std::move(on.server);
-    }(link));
-    link.loop.run([](loopback& on) -> task<> {
-        co_await on.client.handshake(); // TLS 1.3: done before the server has seen the certificate
-        co_await test::settle(on.loop);
-        for (const int again : {0, 1}) {
-            CAPTURE(again);
-            const auto written = co_await as_result(on.client.write("hello?"));
-            REQUIRE(!written);
-            REQUIRE(written.error().alert());
-            CHECK(written.error().alert()->description == SSL_AD_CERTIFICATE_REQUIRED);
-            CHECK(written.error().alert()->way == alert::direction::received);
-        }
-        std::array<std::byte, 8> buffer;
-        const auto read = co_await as_result(on.client.read(buffer));
-        REQUIRE(!read);
-        CHECK(read.error().alert());
-    }(link));
-}
-
-TEST_CASE("close_write during a renegotiation waits for its end and harms nothing") {
-    loopback link(0,
-                  test::only(test::trusting().danger_allow_renegotiation(), tls_version::tls_1_2),
-                  test::only(test::serving().danger_allow_renegotiation(), tls_version::tls_1_2));
-    REQUIRE(SSL_renegotiate(link.client.native_handle()) == 1);
-    link.loop.spawn([](stream& from) -> task<> {
-        std::array<std::byte, 8> buffer;
-        CHECK(co_await from.read(buffer) == 0);
-        co_await from.write("bye");
-        co_await from.close_write();
-    }(link.server));
-    link.loop.run([](stream& one) -> task<> {
-        co_await one.close_write();
-        std::array<std::byte, 8> buffer;
-        CHECK(co_await one.read(buffer) == 3);
-        CHECK(co_await one.read(buffer) == 0);
-    }(link.client));
-    link.loop.run();
-}
-
-TEST_CASE("a write that waits behind a renegotiation ends if the peer closes instead") {
-    loopback link(0,
-                  test::only(test::trusting().danger_allow_renegotiation(), tls_version::tls_1_2),
-                  test::only(test::serving().danger_allow_renegotiation(), tls_version::tls_1_2));
-    SSL* const server = link.server.native_handle();
-    REQUIRE(SSL_renegotiate(server) == 1);
-    REQUIRE(SSL_do_handshake(server) == 1); // sends HelloRequest
-    REQUIRE(SSL_shutdown(server) >= 0);
-    link.loop.run([](stream& one) -> task<> {
-        std::array<std::byte, 8> buffer;
-        CHECK(co_await one.read(buffer) == 0);
-        const auto written = co_await as_result(one.write("too late"));
-        REQUIRE(!written);
-        CHECK(written.error().code() == errc::truncated);
-    }(link.client));
 }
 
 TEST_CASE("a write that fails after the peer's close_notify says so") {

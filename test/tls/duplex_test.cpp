@@ -2,12 +2,11 @@
 // Both directions of a connection at once, and what makes one wait for the other: full buffers,
 // renegotiation, key updates.
 #include "../support/lossy_pipe.hpp"
+#include "../support/tap.hpp"
 
 #include <ringtls/tls/stream.hpp>
 
 #include <openssl/ssl.h>
-
-#include <unistd.h>
 
 #include <string>
 
@@ -82,24 +81,6 @@ void block_and_free(const test::variant& how, order which, bool cancel) {
     CHECK(got_back == back);
 }
 
-/// Comes between an established pair, so that a test may pass on what it likes.
-struct tap {
-    socket client_peer;
-    socket server_peer;
-
-    explicit tap(test::loopback& on)
-        : client_peer(on.loop, ::dup(on.ends.server_fd)),
-          server_peer(take_place(on.loop, on.ends.server_fd)) {}
-
-  private:
-    /// A socket connected to another that takes the descriptor's place.
-    static socket take_place(event_loop& loop, int fd) {
-        auto pair = test::connected_pair(loop, 1);
-        test::check_system(::dup2(pair.client.fd(), fd) == fd);
-        return std::move(pair.server);
-    }
-};
-
 /// Passes bytes on, so many a second of the clock's, and lets them be dealt with.
 task<> trickle(loopback& on, int from, int to, std::size_t a_second) {
     bytes buffer(a_second);
@@ -134,8 +115,6 @@ struct renegotiable : loopback {
                    test::trusting().danger_allow_renegotiation(),
                    test::serving().danger_allow_renegotiation()) {}
 
-    stream& initiator(bool by_client) { return by_client ? client : server; }
-    stream& other(bool by_client) { return by_client ? server : client; }
     [[nodiscard]] bool renegotiated() const {
         return SSL_CTX_sess_connect_good(client_side.native_handle()) == 2 &&
                SSL_CTX_sess_accept_good(server_side.native_handle()) == 2;
@@ -195,7 +174,7 @@ TEST_CASE("a read that cannot write its answers waits for the peer to make room,
     // updates: the answers fill the spill, and from then on the client must not read.
     constexpr int requests = 3000;
     loopback link(1);
-    const tap between(link);
+    const test::tap between(link, 1);
     link.loop.spawn(test::relay(link.loop, between.server_peer.fd(), between.client_peer.fd(),
                                 test::mischief()));
     const auto data = test::random_bytes(100'000);
@@ -232,13 +211,13 @@ TEST_CASE("a write alone takes a renegotiation through: it waits to read") {
     for (const bool by_client : {false, true}) {
         CAPTURE(by_client);
         renegotiable link;
-        stream& writer = link.initiator(by_client);
+        stream& writer = link.end(by_client);
         const auto data = test::random_bytes(100'000);
         bytes got(data.size());
         REQUIRE(SSL_renegotiate(writer.native_handle()) == 1);
         const auto before = writer.counters();
         run_all(link.loop, test::write_all(writer, data),
-                test::read_all(link.other(by_client), got));
+                test::read_all(link.end(!by_client), got));
         CHECK(got == data);
         CHECK(link.renegotiated());
         CHECK(writer.counters().read_waits > before.read_waits);
@@ -251,8 +230,8 @@ TEST_CASE("a reader that waits is told what a writer consumed of a renegotiation
             CAPTURE(by_client);
             CAPTURE(reader_first);
             renegotiable link(1);
-            stream& one = link.initiator(by_client);
-            stream& other = link.other(by_client);
+            stream& one = link.end(by_client);
+            stream& other = link.end(!by_client);
             const auto there = test::random_bytes(300'000, 1);
             const auto back = test::random_bytes(300'000, 2);
             bytes got_there(there.size());

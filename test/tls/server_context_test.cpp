@@ -110,28 +110,6 @@ TEST_CASE("the version floor holds on both sides") {
     CHECK((SSL_CTX_get_mode(s.native_handle()) & SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER) == 0);
 }
 
-TEST_CASE("a client that writes and closes at once loses nothing to any number of tickets") {
-    for (const unsigned tickets : {0U, 1U, 2U, 8U}) {
-        CAPTURE(tickets);
-        event_loop loop;
-        const client_context c(test::trusting());
-        const server_context s(test::serving().tickets(tickets));
-        test::stream_pair ends(test::connected_tcp_pair(loop), c, s);
-        const auto data = test::random_bytes(100'000);
-        test::bytes got;
-        loop.spawn([](stream all, const test::bytes& from) -> task<> {
-            co_await all.write(from);
-            co_await all.shutdown();
-        }(std::move(ends.client), data));
-        loop.run([](stream& from, test::bytes& into) -> task<> {
-            into = co_await test::read_to_end(from);
-            co_await from.shutdown();
-        }(ends.server, got));
-        loop.run();
-        CHECK(got == data);
-    }
-}
-
 TEST_CASE("a server's identity is checked when its context is made") {
     const auto refusal = [](const char* chain, const char* key) -> std::string {
         try {

@@ -5,7 +5,6 @@
 
 #include <ringtls/tls/stream.hpp>
 
-#include <netinet/in.h>
 #include <openssl/ssl.h>
 
 #include <csignal>
@@ -396,41 +395,6 @@ TEST_CASE("after close_write, reading goes on and writing is refused") {
     }(link));
 }
 
-TEST_CASE("shutdown drops what the peer still sends, and waits for its close_notify") {
-    loopback link(1);
-    const auto data = test::random_bytes(300'000);
-    run_all(link.loop, test::shut_down(link.client), [](stream& to, const bytes& all) -> task<> {
-        co_await to.write(all);
-        co_await to.shutdown();
-    }(link.server, data));
-    run_all(link.loop, test::shut_down(link.client), test::shut_down(link.server)); // twice
-}
-
-TEST_CASE("a peer that closes TCP after our close_notify is not an error of shutdown") {
-    loopback link;
-    link.loop.spawn(test::shut_down(link.client));
-    link.loop.run(test::settle(link.loop));
-    {
-        const auto gone = std::move(link.server);
-    }
-    link.loop.run();
-}
-
-TEST_CASE("shutdown with a peer that never answers ends at its deadline") {
-    loopback link;
-    link.loop.run([](loopback& on) -> task<> {
-        on.loop.post([&on] { on.clock.advance(6s); });
-        const auto ended = co_await as_result(on.client.shutdown().within(5s));
-        REQUIRE(!ended);
-        CHECK(ended.error().code() == errc::timed_out);
-    }(link));
-}
-
-TEST_CASE("shutdown performs the handshake if nothing else has") {
-    loopback link(0, test::trusting(), test::serving(), true);
-    run_all(link.loop, test::shut_down(link.client), test::shut_down(link.server));
-}
-
 TEST_CASE("key_update is refused below TLS 1.3") {
     loopback link(0, test::only(test::trusting(), tls_version::tls_1_2),
                   test::only(test::serving(), tls_version::tls_1_2));
@@ -507,38 +471,6 @@ TEST_CASE("a handshake that timed out goes on where it was") {
         co_await when_all(test::shake_hands(on.client), test::shake_hands(on.server));
         CHECK(on.client.info().protocol == "TLSv1.3");
     }(link));
-}
-
-TEST_CASE("data that arrived before a reset is still read, and the reset is the error after it") {
-    event_loop loop;
-    const client_context c(test::trusting());
-    const server_context s(test::serving());
-    auto sockets = test::connected_tcp_pair(loop);
-    const int server_fd = sockets.server.fd();
-    test::stream_pair ends(std::move(sockets), c, s);
-    run_all(loop, test::shake_hands(ends.client), test::shake_hands(ends.server));
-    loop.run([](test::stream_pair& on, int fd) -> task<> {
-        co_await on.server.write("before the reset");
-        const linger abortive = {1, 0};
-        REQUIRE(::setsockopt(fd, SOL_SOCKET, SO_LINGER, &abortive, sizeof abortive) == 0);
-        {
-            const auto gone = std::move(on.server);
-        }
-        // Whichever call hears of it first: the write may even be taken before the RST is in.
-        for (int i = 0; i < 100; ++i) {
-            const auto written = co_await as_result(on.client.write("into the void"));
-            if (!written)
-                break;
-        }
-        std::array<std::byte, 64> buffer;
-        const auto count = co_await as_result(on.client.read(buffer));
-        REQUIRE(count);
-        CHECK(*count == 16);
-        const auto end = co_await as_result(on.client.read(buffer));
-        REQUIRE(!end);
-        const auto code = end.error().code();
-        CHECK((code == std::errc::connection_reset || code == std::errc::broken_pipe));
-    }(ends, server_fd));
 }
 
 TEST_CASE("writing to a peer that is gone is an error and raises no SIGPIPE") {
