@@ -144,8 +144,9 @@ wait_for connection::want(step what) const noexcept {
     return tls_.socket().spilled() ? wait_for::notification : wait_for::writable;
 }
 
-/// A failed send ends writing alone; all else ends both directions.
-wait_for connection::fail(stream_operation& op, const failure& why) {
+/// A failed send ends writing alone; all else ends both directions. By value: what tls_ calls its
+/// failure changes when an alert is looked for.
+wait_for connection::fail(stream_operation& op, failure why) {
     const bool sending_failed = !directions_of(op.call_).reading && tls_.established() &&
                                 !reading_over_ && tls_.socket().write_error() != 0;
     if (sending_failed) {
@@ -172,10 +173,12 @@ void connection::look_for_alert() {
 }
 
 /// The first failure is the one that every later operation reports, and those that wait already.
-/// Only an alert that lay behind a failed send takes its place.
+/// What lay behind a failed send takes its place: an alert, or whatever ended reading if the send
+/// knew no more than that there is nobody left to send to.
 void connection::note_failure(const failure& why, bool reading_over) noexcept {
     const bool alerted = why.details && why.details->alert;
-    if (!first_ || (reading_over && !reading_over_ && alerted))
+    const bool knew_no_cause = first_.code == std::errc::broken_pipe;
+    if (!first_ || (reading_over && !reading_over_ && (alerted || knew_no_cause)))
         first_ = why;
     reading_over_ = reading_over_ || reading_over;
     for (auto* op : {reader_, writer_, rider_}) {

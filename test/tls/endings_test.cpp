@@ -194,6 +194,27 @@ TEST_CASE("a reset between any two records comes after what was sent before it")
     });
 }
 
+TEST_CASE("what a read finds in the end does not depend on a write that failed before it") {
+    test::over_all([](const variant& how, bool to_client) {
+        for (const auto kind : {ending::fin, ending::reset, ending::reset_after_fin}) {
+            for (const std::size_t records : {0, 2, 3}) {
+                CAPTURE(static_cast<int>(kind));
+                CAPTURE(records);
+                cut_off link(how, to_client);
+                link.say(records);
+                end_wire(link, kind);
+                const auto failed = link.loop.run(code_of_failed_write(link.listener));
+                CHECK((failed == std::errc::broken_pipe || failed == std::errc::connection_reset));
+                const auto expected = records == 3 ? std::error_code() : code_after(how, kind);
+                check_end(link, link.listener, heard.at(records), expected);
+                // The end that reading found is the cause of it all, from then on.
+                const auto later = link.loop.run(code_of_failed_write(link.listener));
+                CHECK(later == (records == 3 ? failed : expected));
+            }
+        }
+    });
+}
+
 TEST_CASE("each side may close its writing, and the other goes on for as long as it likes") {
     test::over_all([](const variant& how, bool by_client) {
         loopback link(how);

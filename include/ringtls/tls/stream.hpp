@@ -35,8 +35,10 @@ namespace [[gnu::visibility("default")]] ringtls {
 /// for as long as the loop runs, and the stream stays usable. A frame destroyed while it waits is a
 /// cancel nobody hears of.
 /// Errors: ringtls::error. What OpenSSL calls fatal is final: every later operation reports that
-/// first cause. TCP's end without close_notify is errc::truncated. Data that arrived before a
-/// reset is still read first.
+/// first cause. A failed send is final for writing alone: reading goes on to its own end, and then
+/// that is reported in place of the send's EPIPE. The end is errc::truncated if TCP ended without
+/// close_notify, also if a reset followed; std::errc::connection_reset if there was only a reset.
+/// Data and close_notify that arrived before either are still read first.
 /// Lifetime: moving a stream is allowed at any time. Destroying it closes the TCP connection
 /// without close_notify, which the peer sees as truncation; operations in flight in other
 /// coroutines end with errc::canceled.
