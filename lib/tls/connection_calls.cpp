@@ -23,11 +23,9 @@ std::shared_ptr<const error_details> closed_too_early() {
     return details;
 }
 
-/// The peer's TCP connection is over: closed, or reset for what it had not read. (EPIPE: a reset
-/// after its FIN.)
+/// The peer's TCP connection is over: closed, or reset for what it had not read.
 bool is_end_of_tcp(const std::error_code& code) {
-    return code == errc::truncated || code == std::errc::connection_reset ||
-           code == std::errc::broken_pipe;
+    return code == errc::truncated || code == std::errc::connection_reset;
 }
 
 } // namespace
@@ -146,25 +144,29 @@ wait_for connection::past_handshake(stream_operation& op) {
 }
 
 wait_for connection::close_write(stream_operation& op) {
-    if (!tls_.close_sent()) {
-        if (tls_.in_handshake()) {
-            if (const auto first = past_handshake(op); first != wait_for::nothing || op.failed())
-                return first;
-        }
-        if (tls_.close_write() != step::done)
-            return fail(op, tls_.what());
-    }
+    if (const auto first = send_close_notify(op); first != wait_for::nothing || op.failed())
+        return first;
     return once_sent(op);
 }
 
+/// What has to happen before a close_notify can be sent, then that; it may still have to leave.
+wait_for connection::send_close_notify(stream_operation& op) {
+    if (tls_.close_sent())
+        return wait_for::nothing;
+    if (tls_.in_handshake()) {
+        if (const auto first = past_handshake(op); first != wait_for::nothing || op.failed())
+            return first;
+    }
+    return tls_.close_write() == step::done ? wait_for::nothing : fail(op, tls_.what());
+}
+
 /// Goes on to read before its close_notify has left: the peer may be blocked in a write of its
-/// own, and take nothing before we do. Past our close_notify, a peer that only closes its TCP
-/// connection has said enough; the kernel makes that a reset if there was something that the peer
-/// had not read.
+/// own, and take nothing before we do; and if it is gone, its own close_notify may lie there. Past
+/// our close_notify, a peer that only closes its TCP connection has said enough; the kernel makes
+/// that a reset if there was something that the peer had not read.
 wait_for connection::shutdown(stream_operation& op) {
-    const auto leaving = close_write(op);
-    if (!tls_.close_sent() || op.failed())
-        return leaving;
+    if (const auto first = send_close_notify(op); first != wait_for::nothing || op.failed())
+        return first;
     while (!op.under_way_) {
         std::array<std::byte, 4096> dropped;
         std::size_t count = 0;
@@ -180,7 +182,7 @@ wait_for connection::shutdown(stream_operation& op) {
         case step::want_write:
             return want(step);
         case step::failed:
-            if (!is_end_of_tcp(tls_.what().code))
+            if (!is_end_of_tcp(tls_.what().code) || tls_.socket().write_error() != 0)
                 return fail(op, tls_.what());
             op.under_way_ = true;
             continue;

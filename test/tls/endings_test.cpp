@@ -443,6 +443,32 @@ TEST_CASE("a peer that ends TCP after our close_notify is no error of shutdown")
     });
 }
 
+TEST_CASE("shutdown after a write that failed reports what ended the connection") {
+    test::over_all([](const variant& how, bool to_client) {
+        for (const auto kind : {ending::fin, ending::reset, ending::reset_after_fin}) {
+            CAPTURE(static_cast<int>(kind));
+            cut_off link(how, to_client);
+            end_wire(link, kind);
+            const auto failed = link.loop.run(code_of_failed_write(link.listener));
+            CHECK((failed == std::errc::broken_pipe || failed == std::errc::connection_reset));
+            CHECK(link.loop.run(code_of_shutdown(link.listener)) == code_after(how, kind));
+        }
+    });
+}
+
+TEST_CASE("a peer that closes TCP with our bytes unread after its close_notify ended cleanly") {
+    test::over_all([](const variant& how, bool to_client) {
+        for (const auto kind : {ending::reset, ending::reset_after_fin}) {
+            CAPTURE(static_cast<int>(kind));
+            cut_off link(how, to_client);
+            test::send(link.wire, link.said);
+            end_wire(link, kind);
+            CHECK(!link.loop.run(code_of_shutdown(link.listener)));
+            check_end(link, link.listener, "", {});
+        }
+    });
+}
+
 TEST_CASE("a renegotiation that the peer's close_notify cuts short ends the asker's shutdown") {
     // OpenSSL sends no close_notify in the middle of a handshake, and this one will not end.
     for (const bool by_client : {true, false}) {
