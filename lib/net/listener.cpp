@@ -6,6 +6,29 @@
 #include <sys/socket.h>
 
 namespace ringtls {
+namespace {
+
+/// Whether accept(2) failed for the sake of the one connection that it took from the queue.
+bool is_of_the_connection(int code) noexcept {
+    switch (code) {
+    case ECONNABORTED:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case EPERM: // a firewall's rule
+    case EPROTO:
+    case ETIMEDOUT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+} // namespace
 
 listener listener::bind(event_loop& loop, const address& at, const listen_options& options) {
     const auto check = [&at](int result) {
@@ -30,25 +53,26 @@ accept_operation::accept_operation(event_loop& loop, int fd) noexcept
     : basic_operation(loop, "accept"), fd_(fd) {}
 
 wait_for accept_operation::attempt() {
-    for (;;) {
-        const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd >= 0) {
-            accepted_.emplace(loop(), fd);
-            // A peer that is gone already may have this refused; the first read will tell.
-            try {
-                accepted_->no_delay(true);
-            } catch (const error&) {
-                return wait_for::nothing;
-            }
-            return wait_for::nothing;
-        }
-        if (errno == EAGAIN)
-            return wait_for::readable;
-        if (errno != EINTR && errno != ECONNABORTED) {
-            fail(detail::system_code(errno));
-            return wait_for::nothing;
-        }
+    const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return refused(errno);
+    accepted_.emplace(loop(), fd);
+    // A peer that is gone already may have this refused; the first read will tell.
+    try {
+        accepted_->no_delay(true);
+    } catch (const error&) {
+        return wait_for::nothing;
     }
+    return wait_for::nothing;
+}
+
+/// Waiting again asks the kernel first whether there is another connection: even if it refused
+/// without end, that would be one attempt a turn.
+wait_for accept_operation::refused(int code) {
+    if (code == EAGAIN || code == EINTR || is_of_the_connection(code))
+        return wait_for::readable;
+    fail(detail::system_code(code));
+    return wait_for::nothing;
 }
 
 } // namespace ringtls

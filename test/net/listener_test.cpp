@@ -6,13 +6,16 @@
 
 #include <ringtls/coro/as_result.hpp>
 
+#include <dlfcn.h>
 #include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
@@ -56,6 +59,18 @@ int option_of(int fd, int level, int name) {
     return value;
 }
 
+/// While it lives, accept4(2) does not reach the kernel: it fails with this code.
+class refusing_kernel {
+  public:
+    explicit refusing_kernel(int code) { refusal = code; }
+    refusing_kernel(const refusing_kernel&) = delete;
+    refusing_kernel& operator=(const refusing_kernel&) = delete;
+    ~refusing_kernel() { refusal = 0; }
+
+    static inline int refusal = 0; ///< 0: none
+    static inline int refusals = 0;
+};
+
 /// A directory that goes with its contents.
 struct directory {
     std::string path = "/tmp/ringtls-listener-XXXXXX";
@@ -64,6 +79,17 @@ struct directory {
 };
 
 } // namespace
+
+/// Takes the C library's place in this program.
+extern "C" int accept4(int fd, sockaddr* peer, socklen_t* size, int flags) {
+    if (refusing_kernel::refusal != 0) {
+        ++refusing_kernel::refusals;
+        errno = refusing_kernel::refusal;
+        return -1;
+    }
+    static const auto real = reinterpret_cast<decltype(&accept4)>(::dlsym(RTLD_NEXT, "accept4"));
+    return real(fd, peer, size, flags);
+}
 
 TEST_CASE("Port 0 picks a free port, which local_address() tells") {
     event_loop loop;
@@ -153,6 +179,52 @@ TEST_CASE("A connection that was reset while it waited does not fail accept()") 
     CHECK(first.has_value());
     const auto second = loop.run(as_result(accept_one(listening)));
     CHECK(second.has_value());
+}
+
+TEST_CASE("A connection that failed while it waited is passed over, in a bounded number of tries") {
+    for (const int code :
+         {EAGAIN, EINTR, ECONNABORTED, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENONET,
+          ENOPROTOOPT, EOPNOTSUPP, EPERM, EPROTO, ETIMEDOUT}) {
+        CAPTURE(code);
+        event_loop loop;
+        auto listening = listener::bind(loop, anywhere);
+        const auto client = connect_to(listening.local_address());
+        std::optional<result<ringtls::socket>> ended;
+        const auto run = [&]() -> started {
+            ended.emplace(co_await as_result(listening.accept()));
+        };
+        started whole;
+        {
+            const refusing_kernel refusing(code);
+            const int before = refusing_kernel::refusals;
+            whole = run();
+            for (int turn = 0; turn < 10; ++turn)
+                loop.run([&]() -> task<> { co_await loop.yield(); }());
+            CHECK_FALSE(ended.has_value());
+            CHECK(refusing_kernel::refusals - before > 1);
+            CHECK(static_cast<std::uint64_t>(refusing_kernel::refusals - before) <=
+                  1 + loop.counters().turns);
+        }
+        loop.run();
+        REQUIRE(ended.has_value());
+        CHECK(ended->has_value());
+    }
+}
+
+TEST_CASE("accept() fails with the code of a failure that is not the connection's") {
+    for (const int code : {EMFILE, ENFILE, ENOBUFS, ENOMEM, EBADF, EINVAL, ENOTSOCK}) {
+        CAPTURE(code);
+        event_loop loop;
+        auto listening = listener::bind(loop, anywhere);
+        const auto client = connect_to(listening.local_address());
+        {
+            const refusing_kernel refusing(code);
+            const auto refused = loop.run(as_result(accept_one(listening)));
+            REQUIRE_FALSE(refused.has_value());
+            CHECK(refused.error().code() == std::error_code(code, std::system_category()));
+        }
+        CHECK(loop.run(as_result(accept_one(listening))).has_value());
+    }
 }
 
 TEST_CASE("accept() without a free descriptor fails with the system's code, and loses nothing") {

@@ -20,6 +20,7 @@ class [[nodiscard]] accept_operation final : public basic_operation<accept_opera
   private:
     wait_for attempt() override;
     int descriptor() const noexcept override { return fd_; }
+    wait_for refused(int code);
 
     int fd_;
     std::optional<socket> accepted_;
@@ -58,10 +59,10 @@ class listener {
     [[nodiscard]] static listener bind(event_loop& loop, const address& at,
                                        const listen_options& options = {});
 
-    /// The next connection, with TCP_NODELAY on. A connection that ended while it waited
-    /// (ECONNABORTED) is passed over. Fails with the system's code otherwise: after EMFILE, ENFILE
-    /// or ENOBUFS the connection still waits, so pause before the next call. A cancel loses no
-    /// connection.
+    /// The next connection, with TCP_NODELAY on. A connection that ended or failed while it waited
+    /// (ECONNABORTED, a firewall's EPERM, and the network errors of accept(2)) is passed over.
+    /// Fails with the system's code otherwise: after EMFILE, ENFILE or ENOBUFS the connection still
+    /// waits, so pause before the next call. A cancel loses no connection.
     [[nodiscard]] accept_operation accept() noexcept { return {socket_.loop(), socket_.fd()}; }
 
     [[nodiscard]] address local_address() const { return socket_.local_address(); }
