@@ -25,7 +25,11 @@ wait_for connect_operation::start() {
     if (fd < 0)
         return refused(errno);
     socket_.emplace(loop(), fd);
-    socket_->no_delay(true);
+    try {
+        socket_->no_delay(true);
+    } catch (const error& failure) {
+        return refused(failure.code().value());
+    }
     if (::connect(fd, to_.raw(), static_cast<socklen_t>(to_.raw_size())) == 0)
         return wait_for::nothing;
     // EINTR leaves the connection under way, as EINPROGRESS does (connect(2)).

@@ -8,12 +8,14 @@
 #include <ringtls/coro/as_result.hpp>
 #include <ringtls/net/listener.hpp>
 
+#include <dlfcn.h>
 #include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -73,7 +75,21 @@ class full_listener {
     bool full_ = false;
 };
 
+/// What TCP_NODELAY is refused with; 0: it is not.
+int no_delay_refusal = 0;
+
 } // namespace
+
+/// Takes the C library's place in this program.
+extern "C" int setsockopt(int fd, int level, int name, const void* value, socklen_t size) noexcept {
+    if (no_delay_refusal != 0 && level == IPPROTO_TCP && name == TCP_NODELAY) {
+        errno = no_delay_refusal;
+        return -1;
+    }
+    static const auto real =
+        reinterpret_cast<decltype(&setsockopt)>(::dlsym(RTLD_NEXT, "setsockopt"));
+    return real(fd, level, name, value, size);
+}
 
 TEST_CASE("connect() completes with a connected socket, with TCP_NODELAY on") {
     event_loop loop;
@@ -119,6 +135,32 @@ TEST_CASE("connect() where nobody listens fails with the system's code, and name
     CHECK(refused.error().code() == std::errc::connection_refused);
     CHECK(refused.error().operation() == "connect");
     CHECK(refused.error().subject() == at->to_string());
+}
+
+TEST_CASE("A socket that refuses TCP_NODELAY fails connect(), and is closed") {
+    event_loop loop;
+    auto listening = listener::bind(loop, anywhere);
+    CHECK(loop.run(try_connect(loop, listening.local_address())).has_value());
+    const auto before = open_descriptors();
+    no_delay_refusal = EINVAL;
+    const auto refused = loop.run(try_connect(loop, listening.local_address()));
+    no_delay_refusal = 0;
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().code() == std::errc::invalid_argument);
+    CHECK(refused.error().operation() == "connect");
+    CHECK(refused.error().subject() == listening.local_address().to_string());
+    CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("A socket that knows no TCP_NODELAY connects without") {
+    event_loop loop;
+    auto listening = listener::bind(loop, anywhere);
+    for (const int code : {EOPNOTSUPP, ENOPROTOOPT}) {
+        no_delay_refusal = code;
+        const auto made = loop.run(try_connect(loop, listening.local_address()));
+        no_delay_refusal = 0;
+        CHECK(made.has_value());
+    }
 }
 
 TEST_CASE("connect() to an IPv6 address works where there is one") {
