@@ -45,8 +45,9 @@ class driver {
     /// kernel refuses.
     virtual void wait(std::optional<std::chrono::nanoseconds> timeout, completion_sink& sink) = 0;
 
-    /// Submits what was armed and cancelled, and waits for nothing: what completes is for the next
-    /// wait(). Throws error if the kernel refuses.
+    /// Submits what was armed and cancelled, as far as the kernel takes it now, and waits for
+    /// nothing: the rest, and what completes, is for the next wait(). Throws error if the kernel
+    /// refuses.
     virtual void flush() = 0;
 
     /// From any thread: has the wait() that is under way, or else the next, return.

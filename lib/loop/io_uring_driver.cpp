@@ -26,13 +26,31 @@ namespace {
 
 constexpr unsigned submission_entries = 1024;
 constexpr unsigned completion_entries = 16384;
-/// user_data of cancel requests, whose own completions tell nothing new.
+/// user_data of cancel requests, whose own completions tell nothing new. No poll's token.
 constexpr std::uint64_t cancel_request = 0;
 
 [[noreturn]] void refuse(int negative_errno, const char* what) {
     auto details = std::make_shared<error_details>();
     details->subject = what;
     throw error({-negative_errno, std::system_category()}, "io_uring", std::move(details));
+}
+
+/// How many requests an enter took; 0 too if it does nothing now and will later: the time-out, a
+/// signal, completions that have to be taken first, a lack of memory. What was not taken goes with
+/// a later call.
+int taken(int result) {
+    switch (result) {
+    case -ETIME:
+    case -EINTR:
+    case -EBUSY:
+    case -EAGAIN:
+    case -ENOMEM:
+        return 0;
+    default:
+        if (result < 0)
+            refuse(result, "io_uring_enter");
+        return result;
+    }
 }
 
 /// The ring itself, and nothing but its lifetime.
@@ -149,6 +167,11 @@ class io_uring_driver final : public driver, private loop_entry {
     [[nodiscard]] token token_of(std::uint32_t index) const noexcept {
         return (static_cast<token>(slots_[index].generation) << 32) | index;
     }
+    /// Whether it is the one that its slot has now.
+    [[nodiscard]] bool is_current(token poll) const noexcept {
+        const auto index = static_cast<std::uint32_t>(poll);
+        return index < slots_.size() && token_of(index) == poll;
+    }
     void enqueue(std::uint32_t index) noexcept;
     void release(std::uint32_t index) noexcept;
     void bind();
@@ -206,9 +229,9 @@ driver::token io_uring_driver::arm(int fd, short events, loop_entry& entry) {
 }
 
 void io_uring_driver::cancel(token poll) noexcept {
-    const auto index = static_cast<std::uint32_t>(poll);
-    if (index >= slots_.size() || token_of(index) != poll)
+    if (!is_current(poll))
         return;
+    const auto index = static_cast<std::uint32_t>(poll);
     auto& slot = slots_[index];
     slot.entry = nullptr;
     switch (slot.state) {
@@ -264,11 +287,8 @@ void io_uring_driver::submit_queue() {
         const auto next = slots_[index].next;
         if (!prepare(index)) {
             ++enters_;
-            const int result = io_uring_submit(ring_->get());
-            if (result == -EBUSY || result == -EAGAIN || result == -EINTR)
-                return; // the completions have to be taken first; the rest stays queued
-            if (result < 0)
-                refuse(result, "io_uring_enter");
+            if (taken(io_uring_submit(ring_->get())) == 0)
+                return;
             continue;
         }
         queue_first_ = next;
@@ -291,11 +311,7 @@ void io_uring_driver::enter(std::optional<std::chrono::nanoseconds> timeout) {
     } else {
         result = io_uring_submit_and_wait(ring_->get(), 1);
     }
-    // ETIME: the time-out. EINTR: a signal. EBUSY, EAGAIN, ENOMEM: what was not submitted goes
-    // with the next turn, when completions have been taken.
-    if (result < 0 && result != -ETIME && result != -EINTR && result != -EBUSY &&
-        result != -EAGAIN && result != -ENOMEM)
-        refuse(result, "io_uring_enter");
+    taken(result);
 }
 
 /// A ring knows one thread, the one that made it: a loop that was made elsewhere gets a new ring
@@ -325,26 +341,23 @@ void io_uring_driver::wait(std::optional<std::chrono::nanoseconds> timeout, comp
 }
 
 /// Asks for events too: with IORING_SETUP_DEFER_TASKRUN, a cancelled request lets go of its file
-/// only then, and since Linux 6.13 no more than twenty of them a call.
+/// only then, and since Linux 6.13 no more than twenty of them a call; one at least.
 void io_uring_driver::flush() {
-    if (!bound_ || (queue_first_ == none && !ring_->has_work()))
+    const bool queued = queue_first_ != none || io_uring_sq_ready(ring_->get()) != 0;
+    if (!bound_ || (!queued && !ring_->has_work()))
         return;
     submit_queue();
-    do {
+    for (auto left = slots_.size() + 1; left > 0; --left) {
         ++enters_;
-        const int result = io_uring_submit_and_get_events(ring_->get());
-        if (result == -EINTR)
-            continue;
-        if (result == -EBUSY || result == -EAGAIN || result == -ENOMEM)
+        taken(io_uring_submit_and_get_events(ring_->get()));
+        if (!ring_->has_work())
             return;
-        if (result < 0)
-            refuse(result, "io_uring_enter");
-    } while (ring_->has_work());
+    }
 }
 
 void io_uring_driver::complete(const io_uring_cqe& cqe, completion_sink& sink) {
-    if (cqe.user_data == cancel_request)
-        return;
+    if (!is_current(cqe.user_data))
+        return; // a cancel's own, or nobody's
     const auto index = static_cast<std::uint32_t>(cqe.user_data);
     auto& slot = slots_[index];
     const bool more = (cqe.flags & IORING_CQE_F_MORE) != 0;

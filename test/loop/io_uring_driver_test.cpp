@@ -2,7 +2,7 @@
 #include "loop/driver.hpp"
 
 #include "../descriptors.hpp"
-#include "../skip.hpp"
+#include "../support/driver_bench.hpp"
 
 #include <doctest/doctest.h>
 #include <poll.h>
@@ -12,8 +12,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <deque>
-#include <functional>
-#include <memory>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -23,55 +21,13 @@ using namespace std::chrono_literals;
 namespace {
 
 using ringtls::detail::driver;
-using ringtls::detail::loop_entry;
 using ringtls::detail::make_driver;
-using ringtls::detail::make_io_uring_driver;
+using ringtls::test::bench;
+using ringtls::test::entry;
 using ringtls::test::make_eventfd;
 using ringtls::test::pipe_ends;
+using ringtls::test::slot_of;
 using ringtls::test::socket_ends;
-
-struct entry final : loop_entry {
-    int completions = 0;
-    short last = 0;
-    void on(cause /*why*/, short /*events*/) override {}
-};
-
-/// Counts what completes, and does what a test asks for in between.
-class recorder final : public ringtls::detail::completion_sink {
-  public:
-    std::vector<loop_entry*> order;
-    std::function<void(entry&)> then = [](entry&) {};
-
-    void completed(loop_entry& which, short events) override {
-        auto& known = static_cast<entry&>(which);
-        ++known.completions;
-        known.last = events;
-        order.push_back(&which);
-        then(known);
-    }
-};
-
-/// A driver and what it hands out.
-struct bench {
-    std::unique_ptr<driver> on = make_io_uring_driver();
-    recorder sink;
-
-    void look() { on->wait(0ns, sink); }
-    /// Looks until so many have completed, or for a while in vain.
-    void look_for(std::size_t completions) {
-        for (int i = 0; i < 10'000 && sink.order.size() < completions; ++i)
-            look();
-    }
-    [[nodiscard]] ringtls::event_loop_counters counters() const {
-        ringtls::event_loop_counters counted;
-        on->count(counted);
-        return counted;
-    }
-};
-
-std::uint32_t slot_of(driver::token token) {
-    return static_cast<std::uint32_t>(token);
-}
 
 } // namespace
 
