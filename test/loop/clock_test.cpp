@@ -3,6 +3,7 @@
 
 #include "../descriptors.hpp"
 #include "../started.hpp"
+#include "../support/interposed_io_uring.hpp"
 
 #include <ringtls/coro/as_result.hpp>
 #include <ringtls/coro/when_all.hpp>
@@ -10,7 +11,10 @@
 
 #include <doctest/doctest.h>
 
+#include <cerrno>
 #include <chrono>
+#include <functional>
+#include <optional>
 #include <stop_token>
 #include <thread>
 #include <vector>
@@ -27,6 +31,21 @@ using ringtls::loop_clock;
 using ringtls::manual_clock;
 using ringtls::task;
 using ringtls::test::started;
+
+/// A kernel that says at once that the time asked for is over.
+class hurried_kernel final : public ringtls::test::interposed_io_uring {
+  public:
+    std::function<void(std::optional<std::chrono::nanoseconds>)> on_wait = [](auto) {};
+
+    int enter(const ringtls::test::enter_call& call) override {
+        using kind = ringtls::test::enter_call::kind;
+        const bool waits = call.what == kind::submit_and_wait || call.timeout > 0ns;
+        if (!waits)
+            return call.really();
+        on_wait(call.timeout);
+        return -ETIME;
+    }
+};
 
 } // namespace
 
@@ -161,11 +180,38 @@ TEST_CASE("A loop with a manual clock waits for another thread while a deadline 
     CHECK(loop.counters().turns < 100);
 }
 
-TEST_CASE("A loop on the system's clock sleeps at least as long as it was asked to") {
+TEST_CASE("On the system's clock the kernel waits for the earliest deadline, and no longer") {
+    hurried_kernel kernel;
+    event_loop loop;
+    std::stop_source source;
+    const auto sleeper = [&](loop_clock::time_point until) -> task<> {
+        const auto slept =
+            co_await as_result(loop.sleep_until(until).cancel_on(source.get_token()));
+        CHECK(slept.error().code() == errc::canceled);
+    };
+    const auto start = loop_clock::now();
+    const auto deadline = start + 1h;
+    loop.spawn(sleeper(start + 3h));
+    loop.spawn(sleeper(deadline));
+    loop.spawn(sleeper(start + 2h));
+    int waits = 0;
+    kernel.on_wait = [&](std::optional<std::chrono::nanoseconds> time) {
+        REQUIRE(time.has_value());
+        CHECK(*time <= deadline - start);
+        CHECK(*time >= deadline - loop_clock::now());
+        if (++waits == 3)
+            source.request_stop();
+    };
+    loop.run();
+    CHECK(waits >= 3);
+}
+
+TEST_CASE("A kernel that ends a wait too early ends no sleep on the system's clock") {
+    hurried_kernel kernel;
     event_loop loop;
     const auto start = loop_clock::now();
-    loop.run([&]() -> task<> { co_await loop.sleep(1ms); }());
-    CHECK(loop_clock::now() - start >= 1ms);
+    loop.run([&]() -> task<> { co_await loop.sleep(1us); }());
+    CHECK(loop_clock::now() - start >= 1us);
 }
 
 TEST_CASE("A coroutine whose deadlines have all passed does not keep others from running") {
