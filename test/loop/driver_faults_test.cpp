@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The io_uring driver against a kernel that the test plays: every order of completions, every
 // refusal, at every call. Descriptors are numbers here; nothing is open.
+#include "../descriptors.hpp"
 #include "../support/driver_bench.hpp"
 #include "../support/fake_kernel.hpp"
 
@@ -12,8 +13,8 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
-#include <string>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -59,6 +60,63 @@ struct armed_poll {
         return slot_of(other) == slot_of(token);
     }
 };
+
+/// The real kernel, but for what it is made to refuse while a driver is made.
+class refusing_setup final : public ringtls::test::interposed_io_uring {
+  public:
+    std::vector<unsigned> flags_tried;
+    std::size_t refusals = 0; ///< so many rings are refused,
+    int refusal = -EINVAL;    ///< with this code;
+    int eventfd_refusal = 0;  ///< an eventfd with this one, if it is not 0;
+    int register_refusal = 0; ///< the ring's registration with this one.
+
+    int setup(unsigned entries, io_uring& ring, io_uring_params& parameters) override {
+        flags_tried.push_back(parameters.flags);
+        if (flags_tried.size() <= refusals)
+            return refusal;
+        return io_uring_calls::setup(entries, ring, parameters);
+    }
+    int register_descriptor(io_uring& ring) override {
+        return register_refusal != 0 ? register_refusal : io_uring_calls::register_descriptor(ring);
+    }
+    int make_eventfd(unsigned count, int flags) override {
+        if (eventfd_refusal == 0)
+            return io_uring_calls::make_eventfd(count, flags);
+        errno = eventfd_refusal;
+        return -1;
+    }
+};
+
+/// Whether a poll that has to wait, and one that is cancelled, end as they should on this driver.
+void check_works(bench& test) {
+    const ringtls::test::pipe_ends pipe;
+    entry waiting;
+    entry cancelled;
+    test.on->arm(pipe.reader.fd(), POLLIN, waiting);
+    const auto poll = test.on->arm(pipe.reader.fd(), POLLIN, cancelled);
+    test.look();
+    test.on->cancel(poll);
+    test.look();
+    pipe.writer.put("x");
+    test.look_for(1);
+    test.look();
+    CHECK(waiting.completions == 1);
+    CHECK(cancelled.completions == 0);
+}
+
+/// The error that making a driver, or waiting on it, ends with.
+error refusal_of(bench* test = nullptr) {
+    try {
+        if (test)
+            test->look();
+        else
+            ringtls::detail::make_io_uring_driver();
+    } catch (const error& thrown) {
+        return thrown;
+    }
+    FAIL("did not throw");
+    return error({}, "");
+}
 
 std::error_code code_of(int negative) {
     return {-negative, std::system_category()};
@@ -320,14 +378,10 @@ TEST_CASE("A failure of the kernel that will not pass is thrown, and loses nothi
             for (auto& each : entries)
                 test.on->arm(1000, POLLIN, each);
             kernel.script = {failure};
-            try {
-                test.look();
-                FAIL("did not throw");
-            } catch (const error& thrown) {
-                CHECK(thrown.code() == code_of(failure));
-                CHECK(thrown.operation() == "io_uring");
-                CHECK(thrown.subject() == "io_uring_enter");
-            }
+            const auto thrown = refusal_of(&test);
+            CHECK(thrown.code() == code_of(failure));
+            CHECK(thrown.operation() == "io_uring");
+            CHECK(thrown.subject() == "io_uring_enter");
             for (int i = 0; i < 5; ++i)
                 test.look();
             REQUIRE(kernel.submitted.size() == 1 + entries.size());
@@ -417,4 +471,84 @@ TEST_CASE("A wake-up whose poll fails is armed again") {
         CHECK(kernel.poll_of(fd).events == POLLIN);
         CHECK(test.sink.order.empty());
     }
+}
+
+TEST_CASE("Flags that a kernel does not know are left out, and the driver works without them") {
+    std::vector<unsigned> tried;
+    for (std::size_t refused = 0; refused < 4; ++refused) {
+        CAPTURE(refused);
+        refusing_setup kernel;
+        kernel.refusals = refused;
+        bench test;
+        REQUIRE(kernel.flags_tried.size() == refused + 1);
+        for (const auto flags : kernel.flags_tried)
+            CHECK((flags & IORING_SETUP_CQSIZE) != 0);
+        for (const auto earlier : tried)
+            CHECK(earlier != kernel.flags_tried.back());
+        tried.push_back(kernel.flags_tried.back());
+        check_works(test);
+    }
+    CHECK((tried[0] & IORING_SETUP_DEFER_TASKRUN) != 0);
+    CHECK((tried[1] & IORING_SETUP_COOP_TASKRUN) != 0);
+    CHECK((tried[2] & IORING_SETUP_SUBMIT_ALL) != 0);
+    CHECK(tried[3] == (IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP));
+}
+
+TEST_CASE("A kernel that refuses every set of flags is an error") {
+    refusing_setup kernel;
+    kernel.refusals = 100;
+    const auto refused = refusal_of();
+    CHECK(kernel.flags_tried.size() == 4);
+    CHECK(refused.code() == code_of(-EINVAL));
+    CHECK(refused.operation() == "io_uring");
+    CHECK(refused.subject() == "io_uring_setup");
+}
+
+TEST_CASE("A kernel without io_uring, or that forbids it, is an error at once") {
+    for (const int refusal : {-ENOSYS, -EPERM, -EACCES, -ENOMEM, -EMFILE, -ENFILE}) {
+        CAPTURE(refusal);
+        refusing_setup kernel;
+        kernel.refusals = 100;
+        kernel.refusal = refusal;
+        const auto refused = refusal_of();
+        CHECK(kernel.flags_tried.size() == 1);
+        CHECK(refused.code() == code_of(refusal));
+        CHECK(refused.subject() == "io_uring_setup");
+        CHECK_THROWS_AS(ringtls::event_loop(), error);
+    }
+}
+
+TEST_CASE("An eventfd that cannot be had is an error, and leaves nothing open") {
+    for (const int refusal : {EMFILE, ENFILE, ENOMEM, ENODEV}) {
+        CAPTURE(refusal);
+        refusing_setup kernel;
+        kernel.eventfd_refusal = refusal;
+        const ringtls::test::descriptor before(::dup(0));
+        const auto refused = refusal_of();
+        const ringtls::test::descriptor after(::dup(0));
+        CHECK(refused.code() == code_of(-refusal));
+        CHECK(refused.subject() == "eventfd");
+        CHECK(after.fd() == before.fd() + 1);
+    }
+}
+
+TEST_CASE("A ring whose descriptor cannot be registered works all the same") {
+    for (const int refusal : {-EBUSY, -EINVAL, -ENOMEM}) {
+        refusing_setup kernel;
+        kernel.register_refusal = refusal;
+        bench test;
+        check_works(test);
+    }
+}
+
+TEST_CASE("A driver that gets no ring on the thread that first waits may try again") {
+    refusing_setup kernel;
+    bench test;
+    std::thread([&] {
+        kernel.refusals = kernel.flags_tried.size() + 1;
+        kernel.refusal = -ENOMEM;
+        CHECK(refusal_of(&test).code() == code_of(-ENOMEM));
+        CHECK_NOTHROW(test.on->flush());
+        check_works(test);
+    }).join();
 }
