@@ -178,7 +178,7 @@ class model {
   public:
     explicit model(unsigned seed)
         : chance_(seed),
-          kernel_(chance_, 1U << (1 + chance_.roll(4)), 1U << (1 + chance_.roll(6))) {
+          kernel_{chance_, 1U << (1 + chance_.roll(4)), 1U << (1 + chance_.roll(6))} {
         test_.sink.then = [this](entry& which) { completed(which); };
     }
 
@@ -221,7 +221,7 @@ class model {
         case 6:
             test_.look();
             return;
-        case 7:
+        default:
             wait_or_flush();
             return;
         }

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <stop_token>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -212,4 +213,27 @@ TEST_CASE("Whichever call of a loop fails, before or after it did its work, the 
             }
     MESSAGE("conversations: " << runs);
     CHECK(runs > 200);
+}
+
+TEST_CASE("Whichever call of a loop the kernel refuses, run() ends with its code") {
+    int refused = 0;
+    bool reached = true;
+    for (int first = 0; reached; ++first) {
+        CAPTURE(first);
+        failing_calls kernel;
+        kernel.failure = -EBADF;
+        kernel.first = first;
+        kernel.count = 1;
+        conversation one;
+        try {
+            one.hold();
+        } catch (const ringtls::error& thrown) {
+            ++refused;
+            CHECK(thrown.code() == std::errc::bad_file_descriptor);
+            CHECK(thrown.subject() == "io_uring_enter");
+        }
+        reached = kernel.calls > first;
+        CHECK(refused == first + (reached ? 1 : 0));
+    }
+    CHECK(refused > 20);
 }
