@@ -26,8 +26,8 @@ class transport {
         settle, ///< it is taken into the spill, which a single record cannot overfill
     };
 
-    /// A peer that asks for answers but reads none can have no more of our memory than this,
-    /// beside one record.
+    /// A peer that asks for answers but reads none can make us keep no more bytes than this, beside
+    /// one record. The vector that they are in takes up to twice as much.
     static constexpr std::size_t spill_bound = 65536;
 
     /// Many times what an honest peer makes one attempt need.

@@ -1,60 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Warmed up, reading, writing and retrying allocate nothing on our side. OpenSSL's own
 // allocations are counted apart, by its own hooks.
+#include "../support/counted_memory.hpp"
 #include "../support/loopback.hpp"
-
-#include <openssl/crypto.h>
-
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
-namespace {
-
-std::atomic<long> ours = 0;
-std::atomic<long> openssls = 0;
-
-void* counted(std::size_t size) {
-    ++ours;
-    if (void* const made = std::malloc(size == 0 ? 1 : size))
-        return made;
-    throw std::bad_alloc();
-}
-
-/// CRYPTO_set_mem_functions(3) works only before OpenSSL's first allocation.
-const bool hooked = [] {
-    return CRYPTO_set_mem_functions(
-               [](std::size_t size, const char*, int) {
-                   ++openssls;
-                   return std::malloc(size);
-               },
-               [](void* old, std::size_t size, const char*, int) {
-                   ++openssls;
-                   return std::realloc(old, size);
-               },
-               [](void* old, const char*, int) { std::free(old); }) == 1;
-}();
-
-} // namespace
-
-void* operator new(std::size_t size) {
-    return counted(size);
-}
-void* operator new[](std::size_t size) {
-    return counted(size);
-}
-void operator delete(void* old) noexcept {
-    std::free(old);
-}
-void operator delete[](void* old) noexcept {
-    std::free(old);
-}
-void operator delete(void* old, std::size_t) noexcept {
-    std::free(old);
-}
-void operator delete[](void* old, std::size_t) noexcept {
-    std::free(old);
-}
 
 namespace ringtls {
 namespace {
@@ -77,24 +25,25 @@ task<> ask(stream& peer, const bytes& request, bytes& answer, std::stop_token to
 
 /// Allocations per side in so many round trips, the coroutines being under way already.
 struct tally {
-    long ours;
-    long openssls;
+    long ours = test::ours.allocations;
+    long openssls = test::openssls.allocations;
 };
 
 task<tally> measure(stream& peer, const bytes& request, bytes& answer, std::stop_token token) {
     co_await ask(peer, request, answer, token, 50); // warms up
-    const tally before = {ours, openssls};
+    const tally before;
     for (int i = 0; i < 200; ++i) {
         co_await peer.write(request).within(1h).cancel_on(token);
         co_await peer.read_exactly(answer).within(1h).cancel_on(token);
     }
-    co_return tally{ours - before.ours, openssls - before.openssls};
+    const tally after;
+    co_return tally{after.ours - before.ours, after.openssls - before.openssls};
 }
 
 } // namespace
 
 TEST_CASE("reads and writes that wait, with deadline and stop token, allocate nothing") {
-    REQUIRE(hooked);
+    REQUIRE(test::counts_openssl);
     for (const std::size_t size : {1UL, 1024UL, 16384UL}) {
         CAPTURE(size);
         loopback link;
@@ -116,9 +65,9 @@ TEST_CASE("a write that waits many times, and its reader, allocate nothing") {
     bytes got(data.size());
     const auto writer = [](stream& to, const bytes& all, long& count) -> task<> {
         co_await to.write(all); // warms up
-        const long before = ours;
+        const long before = test::ours.allocations;
         co_await to.write(all);
-        count = ours - before;
+        count = test::ours.allocations - before;
     };
     const auto reader = [](stream& from, bytes& into) -> task<> {
         co_await from.read_exactly(into);
@@ -141,9 +90,9 @@ TEST_CASE("the retries of a handshake allocate nothing on our side") {
         loopback link(0, test::trusting(), test::serving(), true);
         const auto shake = [](stream& with, long& count) -> task<> {
             co_await with.loop().yield();
-            const long before = ours;
+            const long before = test::ours.allocations;
             co_await with.handshake();
-            count = ours - before;
+            count = test::ours.allocations - before;
         };
         long client = -1;
         long server = -1;
