@@ -193,6 +193,8 @@ wait_for connection::shutdown(stream_operation& op) {
     return once_sent(op);
 }
 
+/// Made only when nothing waits to leave: otherwise one that is cancelled over and over, with a
+/// peer that does not read, would add to the spill each time.
 wait_for connection::key_update(stream_operation& op) {
     if (op.under_way_)
         return once_sent(op);
@@ -204,6 +206,8 @@ wait_for connection::key_update(stream_operation& op) {
         op.fail(errc::write_closed);
         return wait_for::nothing;
     }
+    if (!tls_.socket().flush())
+        return wait_for::notification;
     settle_write();
     if (tls_.in_handshake()) {
         if (const auto first = past_handshake(op); first != wait_for::nothing || op.failed())

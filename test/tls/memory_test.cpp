@@ -248,6 +248,10 @@ TEST_CASE("what is cancelled over and over with a peer that does not read adds u
         const auto cut = co_await as_result(on.client.write(all).within(1s));
         REQUIRE(!cut);
         accepted += cut.error().bytes();
+        on.loop.post([&on] { on.clock.advance(2s); });
+        const auto update =
+            co_await as_result(on.client.key_update(key_update_request::not_requested).within(1s));
+        CHECK(!update);
     };
     std::size_t accepted = 0;
     link.loop.run(round(link, data, accepted));
