@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -52,6 +53,25 @@ inline std::string receive(const socket& from, std::size_t size) {
 inline void send(const socket& to, std::string_view all) {
     const auto sent = ::send(to.fd(), all.data(), all.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     REQUIRE(sent == static_cast<ssize_t>(all.size()));
+}
+
+/// Passes bytes on, so many a second of the clock's, and lets them be dealt with.
+inline task<> trickle(loopback& on, const socket& from, const socket& to, std::size_t a_second) {
+    std::string buffer(a_second, ' ');
+    for (;;) {
+        co_await on.loop.poll(to.fd(), poll_events::writable);
+        co_await on.loop.poll(from.fd(), poll_events::readable);
+        const auto count = ::recv(from.fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+        if (count <= 0)
+            break;
+        const auto sent = ::send(to.fd(), buffer.data(), static_cast<std::size_t>(count),
+                                 MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent != count)
+            break; // gone: there was room
+        co_await settle(on.loop);
+        on.clock.advance(std::chrono::seconds(1));
+    }
+    ::shutdown(to.fd(), SHUT_WR);
 }
 
 } // namespace ringtls::test

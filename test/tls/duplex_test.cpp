@@ -81,21 +81,6 @@ void block_and_free(const test::variant& how, order which, bool cancel) {
     CHECK(got_back == back);
 }
 
-/// Passes bytes on, so many a second of the clock's, and lets them be dealt with.
-task<> trickle(loopback& on, int from, int to, std::size_t a_second) {
-    bytes buffer(a_second);
-    for (;;) {
-        co_await on.loop.poll(from, poll_events::readable);
-        const auto count = ::recv(from, buffer.data(), buffer.size(), MSG_DONTWAIT);
-        if (count <= 0)
-            co_return;
-        const auto sent = ::send(to, buffer.data(), static_cast<std::size_t>(count), MSG_NOSIGNAL);
-        REQUIRE(sent == count);
-        co_await test::settle(on.loop);
-        on.clock.advance(1s);
-    }
-}
-
 /// Has the server request so many key updates, fewer a second than would be a flood.
 task<> request_key_updates(loopback& on, int count, int& sent) {
     while (sent < count) {
@@ -195,7 +180,7 @@ TEST_CASE("a read that cannot write its answers waits for the peer to make room,
     CHECK(link.client.counters().receives == blocked.receives);
     MESSAGE("key updates asked for until the read waited: " << sent);
 
-    link.loop.spawn(trickle(link, between.client_peer.fd(), between.server_peer.fd(), 2000));
+    link.loop.spawn(test::trickle(link, between.client_peer, between.server_peer, 2000));
     link.loop.run(test::until(link.loop, read_over));
     CHECK(end == "the end");
     CHECK(sent == requests);

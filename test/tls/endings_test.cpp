@@ -148,7 +148,7 @@ task<> read_all_of(stream& from, bytes& into) {
 
 /// Fails to write, soon.
 task<std::error_code> code_of_failed_write(stream& to) {
-    for (int i = 0; i < 1000; ++i) {
+    for (int i = 0; i < 100'000; ++i) {
         const auto written = co_await as_result(to.write("anyone?"));
         if (!written)
             co_return written.error().code();
