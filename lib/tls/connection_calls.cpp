@@ -231,7 +231,14 @@ wait_for connection::once_sent(stream_operation& op) {
 /// of the writer's would turn into a fatal error. So the writer's call is made once more first.
 step connection::read_step(std::span<std::byte> into, std::size_t& count) {
     settle_write();
-    return tls_.close_received() ? step::closed : check_key_updates(tls_.read(into, count));
+    if (tls_.close_received())
+        return step::closed;
+    const auto step = check_key_updates(tls_.read(into, count));
+    if (step == step::failed) { // what came behind a flood of key updates was not read
+        OPENSSL_cleanse(into.data(), count);
+        count = 0;
+    }
+    return step;
 }
 
 /// A step that found one key update too many has failed, whatever it answered.

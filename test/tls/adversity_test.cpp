@@ -11,6 +11,21 @@ using test::loopback;
 
 } // namespace
 
+TEST_CASE("what comes behind a flood of key updates is not read") {
+    loopback link;
+    link.loop.run([](loopback& on) -> task<> {
+        for (int i = 0; i < 101; ++i)
+            co_await on.server.key_update(key_update_request::not_requested);
+        co_await on.server.write("late");
+        std::array<std::byte, 8> buffer{};
+        const auto ended = co_await as_result(on.client.read(buffer));
+        REQUIRE(!ended);
+        CHECK(ended.error().code() == errc::key_update_flood);
+        CHECK(ended.error().bytes() == 0);
+        CHECK(buffer == std::array<std::byte, 8>{});
+    }(link));
+}
+
 TEST_CASE("a peer that always has more keeps no other connection from its echo") {
     // The reader below never has to wait. A neighbour's echo takes a bounded number of its records.
     loopback busy;
