@@ -44,6 +44,16 @@ std::uint16_t parse_port(std::string_view text, std::string_view whole) {
     return port;
 }
 
+/// An interface by its name or its number (RFC 4007, section 11.2); 0: neither.
+std::uint32_t interface_of(const std::string& zone) {
+    if (const auto index = if_nametoindex(zone.c_str()); index != 0)
+        return index;
+    std::uint32_t number = 0;
+    const char* const end = zone.data() + zone.size();
+    const auto [last, failure] = std::from_chars(zone.data(), end, number);
+    return failure == std::errc() && last == end ? number : 0;
+}
+
 } // namespace
 
 address::address(std::string_view ip, std::uint16_t port) {
@@ -63,7 +73,7 @@ address::address(std::string_view ip, std::uint16_t port) {
     if (inet_pton(AF_INET6, text.substr(0, percent).c_str(), &v6.sin6_addr) != 1)
         refuse(ip);
     if (percent != std::string::npos) {
-        v6.sin6_scope_id = if_nametoindex(text.c_str() + percent + 1);
+        v6.sin6_scope_id = interface_of(text.substr(percent + 1));
         if (v6.sin6_scope_id == 0)
             refuse(ip);
     }

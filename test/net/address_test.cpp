@@ -58,6 +58,17 @@ TEST_CASE("An IPv6 address keeps the interface that it names") {
     CHECK(refuses("[fe80::1%no-such-interface]:1"));
 }
 
+TEST_CASE("An interface is named by its number too, which is how some are written") {
+    const address at("::1%lo", 1); // not link-local: getnameinfo() writes the number
+    CHECK(at.to_string() != "[::1]:1");
+    CHECK(address::parse(at.to_string()) == at);
+    CHECK(address::parse("[fe80::1%12345]:1").host() == "fe80::1%12345");
+    for (const auto* const zone : {"", "0", "1x", "-1", "4294967296"}) {
+        CAPTURE(zone);
+        CHECK(refuses("[fe80::1%" + std::string(zone) + "]:1"));
+    }
+}
+
 TEST_CASE("What to_string() writes, parse() reads") {
     for (const char* text : {"127.0.0.1:0", "0.0.0.0:65535", "[::]:1", "[2001:db8::1]:443",
                              "unix:/run/echo.sock", "unix:relative"}) {
