@@ -3,9 +3,11 @@
 
 #include "failure.hpp"
 
+#include <arpa/inet.h>
 #include <openssl/x509v3.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 
 namespace ringtls::detail {
@@ -36,12 +38,24 @@ bool is_host_name(const std::string& name) {
     return true;
 }
 
+/// False if it is no IP address. OpenSSL's own reading of one stops at the first space.
+bool require_ip(X509_VERIFY_PARAM* rules, const std::string& name) {
+    std::array<unsigned char, sizeof(in6_addr)> raw{};
+    const bool is_v4 = inet_pton(AF_INET, name.c_str(), raw.data()) == 1;
+    const bool is_v6 = !is_v4 && inet_pton(AF_INET6, name.c_str(), raw.data()) == 1;
+    if ((!is_v4 && !is_v6) || name.find('\0') != std::string::npos)
+        return false;
+    check_openssl(X509_VERIFY_PARAM_set1_ip(rules, raw.data(),
+                                            is_v4 ? sizeof(in_addr) : sizeof(in6_addr)),
+                  "X509_VERIFY_PARAM_set1_ip", name);
+    return true;
+}
+
 } // namespace
 
 void set_server_name(SSL* ssl, std::string name) {
     X509_VERIFY_PARAM* const rules = SSL_get0_param(ssl);
-    if (name.find('\0') == std::string::npos &&
-        X509_VERIFY_PARAM_set1_ip_asc(rules, name.c_str()) == 1)
+    if (require_ip(rules, name))
         return;
     if (name.ends_with('.'))
         name.pop_back();

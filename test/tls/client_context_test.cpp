@@ -132,7 +132,8 @@ TEST_CASE("a client without a proper name is refused before it connects") {
     for (const std::string& name :
          {std::string(), std::string("."), std::string("a..b"), std::string("with space"),
           std::string("nul\0byte", 8), std::string("*.example"), long_label + ".example",
-          std::string(254, 'a')}) {
+          std::string(254, 'a'), std::string("127.0.0.1 localhost"), std::string(" ::1"),
+          std::string("127.0.0.1\0", 10)}) {
         CAPTURE(name);
         auto sockets = test::connected_pair(loop);
         try {
