@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <ctime>
 
 namespace ringtls {
@@ -30,11 +31,17 @@ std::string taken_from(const bio_handle& memory) {
     return {text, static_cast<std::size_t>(size)};
 }
 
+/// The nearest that the clock can tell: its nanoseconds end in 2262, and certificates that are not
+/// to expire do in 9999 (RFC 5280, section 4.1.2.5).
 std::chrono::system_clock::time_point time_of(const ASN1_TIME* time) {
+    using clock = std::chrono::system_clock;
     std::tm parts{};
     if (ASN1_TIME_to_tm(time, &parts) != 1)
         return {};
-    return std::chrono::system_clock::from_time_t(timegm(&parts));
+    constexpr auto first = std::chrono::ceil<std::chrono::seconds>(clock::time_point::min());
+    constexpr auto last = std::chrono::floor<std::chrono::seconds>(clock::time_point::max());
+    const auto exact = std::chrono::sys_seconds(std::chrono::seconds(timegm(&parts)));
+    return std::clamp(exact, first, last);
 }
 
 std::string ip_text(const ASN1_OCTET_STRING* raw) {

@@ -4,6 +4,8 @@
 
 #include <ringtls/tls/connection_info.hpp>
 
+#include <tls/certificate_reader.hpp>
+
 #include <openssl/ssl.h>
 
 namespace ringtls {
@@ -49,6 +51,20 @@ TEST_CASE("the peer's certificate is known by its names, its time and its finger
     REQUIRE(X509_digest(SSL_get0_peer_certificate(link.client.native_handle()), EVP_sha256(),
                         digest.data(), &size) == 1);
     CHECK(peer->sha256 == digest);
+}
+
+TEST_CASE("a certificate that is not to expire is valid until the clock ends") {
+    const detail::x509_handle made(X509_new());
+    const detail::key_handle key(EVP_EC_gen("P-256"));
+    X509* const raw = made.get();
+    REQUIRE(ASN1_TIME_set_string(X509_getm_notBefore(raw), "00010101000000Z") == 1);
+    REQUIRE(ASN1_TIME_set_string(X509_getm_notAfter(raw), "99991231235959Z") == 1);
+    REQUIRE(X509_set_pubkey(raw, key.get()) == 1);
+    REQUIRE(X509_sign(raw, key.get(), EVP_sha256()) > 0);
+    const auto read = detail::read_certificate(*raw);
+    using clock = std::chrono::system_clock;
+    CHECK(clock::time_point::max() - read.not_after < 1s);
+    CHECK(read.not_before - clock::time_point::min() < 1s);
 }
 
 TEST_CASE("a fingerprint is pairs of hexadecimal digits with colons between") {
