@@ -45,9 +45,9 @@ bool require_ip(X509_VERIFY_PARAM* rules, const std::string& name) {
     const bool is_v6 = !is_v4 && inet_pton(AF_INET6, name.c_str(), raw.data()) == 1;
     if ((!is_v4 && !is_v6) || name.find('\0') != std::string::npos)
         return false;
-    check_openssl(X509_VERIFY_PARAM_set1_ip(rules, raw.data(),
-                                            is_v4 ? sizeof(in_addr) : sizeof(in6_addr)),
-                  "X509_VERIFY_PARAM_set1_ip", name);
+    check_openssl(
+        X509_VERIFY_PARAM_set1_ip(rules, raw.data(), is_v4 ? sizeof(in_addr) : sizeof(in6_addr)),
+        "X509_VERIFY_PARAM_set1_ip", name);
     return true;
 }
 

@@ -17,8 +17,8 @@ class address {
   public:
     enum class family { ipv4, ipv6, unix_path };
 
-    /// An IP address in text ("127.0.0.1", "::1", "fe80::1%eth0", "fe80::1%2") and a port. Names are
-    /// not looked up: that is resolve()'s work. Throws error with errc::invalid_address.
+    /// An IP address in text ("127.0.0.1", "::1", "fe80::1%eth0", "fe80::1%2") and a port. Names
+    /// are not looked up: that is resolve()'s work. Throws error with errc::invalid_address.
     address(std::string_view ip, std::uint16_t port);
 
     /// "127.0.0.1:443", "[::1]:443" or "unix:/run/echo.sock" (RFC 3986, section 3.2, for the

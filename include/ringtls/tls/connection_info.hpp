@@ -15,7 +15,7 @@ namespace [[gnu::visibility("default")]] ringtls {
 struct certificate {
     std::string subject; ///< distinguished name in RFC 2253's form
     std::string issuer;
-    std::vector<std::string> alternative_names; ///< "DNS:example.org", "IP:192.0.2.1", ...
+    std::vector<std::string> alternative_names;       ///< "DNS:example.org", "IP:192.0.2.1", ...
     std::chrono::system_clock::time_point not_before; ///< the nearest that the clock can tell
     std::chrono::system_clock::time_point not_after;
     std::array<std::uint8_t, 32> sha256{}; ///< of the whole certificate in DER
