@@ -240,6 +240,54 @@ TEST_CASE("a reader that waits is told what a writer consumed of a renegotiation
     }
 }
 
+TEST_CASE("what a writer takes of the input after the reader has looked reaches the reader") {
+    // Three poll the same socket: a reader, a writer in a renegotiation, and between them somebody
+    // who has the rest of a record arrive. In one of the two orders the reader looks at the first
+    // half, and the writer takes the second before the reader's next poll is submitted.
+    for (const bool by_client : {false, true}) {
+        for (const bool reader_first : {false, true}) {
+            CAPTURE(by_client);
+            CAPTURE(reader_first);
+            renegotiable link;
+            test::tap between(link);
+            stream& one = link.end(by_client);
+            stream& other = link.end(!by_client);
+            const socket& wire = between.peer_of(by_client);
+            const int fd = by_client ? link.ends.client_fd : link.ends.server_fd;
+            const auto before = other.counters().bytes_sent;
+            link.loop.run([](stream& to) -> task<> { co_await to.write("hello"); }(other));
+            const auto record =
+                test::receive(between.peer_of(!by_client), other.counters().bytes_sent - before);
+            const auto first = std::string_view(record).substr(0, 10);
+            const auto second = std::string_view(record).substr(10);
+            REQUIRE(SSL_renegotiate(one.native_handle()) == 1);
+
+            std::string got(5, ' ');
+            bool over = false;
+            auto reader = read_and_tell(one, std::as_writable_bytes(std::span(got)), over);
+            auto writer = [](stream& to) -> task<> {
+                const auto ended = co_await as_result(to.write("x"));
+                CHECK(!ended); // nobody answers
+            }(one);
+            auto between_them = [](event_loop& on, int poll, const socket& to,
+                                   std::string_view rest) -> task<> {
+                co_await on.poll(poll, poll_events::readable);
+                test::send(to, rest);
+            }(link.loop, fd, wire, second);
+            link.loop.spawn(reader_first ? std::move(reader) : std::move(writer));
+            link.loop.spawn(std::move(between_them));
+            link.loop.spawn(reader_first ? std::move(writer) : std::move(reader));
+            link.loop.run(test::settle(link.loop));
+            test::send(wire, first);
+            link.loop.run(test::settle(link.loop));
+            CHECK(over);
+            CHECK(got == "hello");
+            test::drop(between.peer_of(by_client));
+            link.loop.run();
+        }
+    }
+}
+
 TEST_CASE("two key updates asked for by the peer while a write is pending lose nothing") {
     loopback link(1);
     const auto data = test::random_bytes(1'000'000);
