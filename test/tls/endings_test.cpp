@@ -146,6 +146,18 @@ task<> read_all_of(stream& from, bytes& into) {
     into = co_await test::read_to_end(from);
 }
 
+/// What a client does after its last write and close_notify: it closes TCP, waits for the end of
+/// what comes first, or for that of its shutdown.
+enum class leave { at_once, at_end, by_shutdown };
+
+task<> write_and_leave(stream client, const bytes& all, leave how) {
+    co_await write_and_close(client, all);
+    if (how == leave::at_end)
+        co_await test::read_to_end(client);
+    if (how == leave::by_shutdown)
+        co_await client.shutdown();
+}
+
 /// Fails to write, soon.
 task<std::error_code> code_of_failed_write(stream& to) {
     for (int i = 0; i < 100'000; ++i) {
@@ -579,24 +591,16 @@ TEST_CASE("a client that writes and closes at once loses nothing to any number o
     for (const bool tcp : {true, false}) {
         for (const unsigned tickets : {0U, 1U, 2U, 8U}) {
             for (const std::size_t size : {1, 100'000}) {
-                for (const bool by_shutdown : {true, false}) {
+                for (const auto how : {leave::at_once, leave::at_end, leave::by_shutdown}) {
                     CAPTURE(tcp);
                     CAPTURE(tickets);
                     CAPTURE(size);
-                    CAPTURE(by_shutdown);
+                    CAPTURE(static_cast<int>(how));
                     loopback link({"", tcp, tls_version::tls_1_3}, 0, test::trusting(),
                                   test::serving().tickets(tickets), true);
                     const auto data = test::random_bytes(size);
                     bytes got;
-                    link.loop.spawn([](stream all, const bytes& from, bool shut) -> task<> {
-                        co_await all.write(from);
-                        if (shut) {
-                            co_await all.shutdown();
-                        } else {
-                            co_await all.close_write();
-                            co_await test::read_to_end(all);
-                        }
-                    }(std::move(link.client), data, by_shutdown));
+                    link.loop.spawn(write_and_leave(std::move(link.client), data, how));
                     link.loop.run(read_all_of(link.server, got));
                     link.loop.run(test::shut_down(link.server));
                     link.loop.run();
