@@ -150,7 +150,8 @@ class io_uring_driver final : public driver, private loop_entry {
   private:
     /// free -> queued -> armed -> free; queued -> free when cancelled before its submission;
     /// armed -> leaving (a cancel is queued) -> left (submitted) -> free at the last CQE;
-    /// leaving -> gone when that CQE came first -> free when the queue reaches it.
+    /// leaving -> gone when that CQE came first -> free when the queue reaches it;
+    /// left -> leaving when a multishot poll has outlived its cancel, and says so.
     enum class slot_state : std::uint8_t { free, queued, dropped, armed, leaving, left, gone };
 
     struct slot {
@@ -369,8 +370,12 @@ void io_uring_driver::complete(const io_uring_cqe& cqe, completion_sink& sink) {
             slot.state = slot_state::gone;
         return;
     case slot_state::left:
-        if (!more)
+        if (!more) {
             release(index);
+            return;
+        }
+        slot.state = slot_state::leaving;
+        enqueue(index);
         return;
     case slot_state::free:
     case slot_state::queued:
