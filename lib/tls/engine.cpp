@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 
 #include <array>
+#include <cerrno>
 
 namespace ringtls::detail {
 namespace {
@@ -50,12 +51,17 @@ engine::engine(const context& settings, int fd, const std::string& server_name)
 // finds there, another connection's leftovers too.
 
 step engine::handshake() {
-    transport_.set_mode(transport::write_mode::direct);
+    transport_.set_mode(transport::write_mode::handshake);
     ERR_clear_error();
     const auto step = classify_sending(SSL_do_handshake(ssl_.get()));
     if (step == step::done)
         established_ = true;
-    return step;
+    if (step == step::failed || transport_.write_error() == 0)
+        return step;
+    const auto left = established_ ? peek() : step;
+    if (left == step::want_read && !transport_.paused())
+        return fail();
+    return left == step::closed ? step::done : left;
 }
 
 step engine::read(std::span<std::byte> into, std::size_t& count) {
@@ -148,7 +154,8 @@ step engine::fail() noexcept {
 }
 
 /// Names the cause. What the transport received, or did not, outranks OpenSSL's words for it, which
-/// differ from version to version; a send that failed is the cause only if there is no other.
+/// differ from version to version; a send that failed is the cause only if there is no other, or
+/// if it was told of a reset, of which the socket tells only once.
 void engine::explain() {
     auto report = take_openssl_errors();
     auto details = std::make_shared<error_details>();
@@ -164,6 +171,8 @@ void engine::explain() {
                           ")";
     } else if (transport_.read_error() != 0) {
         cause.code = {transport_.read_error(), std::system_category()};
+    } else if (transport_.ended() && transport_.write_error() == ECONNRESET) {
+        cause.code = {ECONNRESET, std::system_category()};
     } else if (transport_.ended()) {
         cause.code = errc::truncated;
         details->reason = "connection ended without close_notify";
@@ -177,7 +186,8 @@ void engine::explain() {
     }
     details->chain = std::move(report.chain);
     details->subject = server_name_;
-    if (cause.code != errc::truncated) // OpenSSL answers that with an alert that nobody hears
+    // OpenSSL answers the end of TCP with an alert that nobody hears.
+    if (cause.code != errc::truncated && cause.code != std::errc::connection_reset)
         details->alert = alert_;
     cause.details = std::move(details);
     failure_ = std::move(cause);

@@ -39,6 +39,8 @@ class engine {
     engine(const engine&) = delete;
     engine& operator=(const engine&) = delete;
 
+    /// A send that fails is not the end of it while there is something to read: the alert of a peer
+    /// that refuses, or all that a client wrote which is gone before the server's tickets.
     step handshake();
     /// The first handshake is complete.
     [[nodiscard]] bool established() const noexcept { return established_; }

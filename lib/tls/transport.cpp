@@ -98,7 +98,7 @@ int transport::write(BIO* bio, const char* from, int size) noexcept {
         errno = write_error_;
         return -1;
     }
-    if (mode_ != write_mode::direct)
+    if (may_spill())
         return take_rest(bio, whole.subspan(static_cast<std::size_t>(sent)), size);
     if (sent > 0)
         return static_cast<int>(sent);
@@ -164,6 +164,7 @@ bool transport::flush() {
 void transport::give_up_writing(int code) noexcept {
     if (write_error_ == 0)
         write_error_ = code;
+    drained_ = false; // if the peer is gone, what it left is all there, and so is the end
     spill_begin_ = 0;
     std::vector<std::byte>().swap(spill_);
 }

@@ -302,8 +302,9 @@ void encounter::check_refusal() const {
 void encounter::check_left_behind() const {
     const auto& written = victim_ == 0 ? to_server_ : to_client_;
     const auto& reader = *sides_[1 - victim_];
-    if (!tcp_ && !reader.deaf() && reader.failure() && !written.settled_arrived())
-        broken("what had arrived before the end");
+    const auto complaint = written.settled_arrived();
+    if (!tcp_ && !reader.deaf() && reader.failure() && !complaint.empty())
+        broken("what had arrived is read first: " + complaint);
 }
 
 std::string encounter::ending() const {

@@ -32,10 +32,12 @@ class ledger {
             into[i] = at(forgotten_.size(), accepted_ + i);
         under_way_ = into.size();
     }
-    /// That write has completed: the socket has taken it all.
+    /// That write has completed: the socket has taken it all, and all before. An empty one says
+    /// nothing of those before.
     void completed() noexcept {
+        const bool any = under_way_ > 0;
         cut_short(under_way_);
-        settled_ = accepted_;
+        settled_ = any ? accepted_ : settled_;
     }
     /// That write has ended early with so many bytes accepted.
     void cut_short(std::size_t count) noexcept {
@@ -80,10 +82,11 @@ class ledger {
                    ? std::string()
                    : "the end at " + place() + " of " + std::to_string(accepted_);
     }
-    /// Whether all has arrived that the socket had taken when the last completed write ended. True
-    /// if that cannot be known.
-    [[nodiscard]] bool settled_arrived() const noexcept {
-        return !forgotten_.empty() || position_ >= settled_;
+    /// A complaint unless all has arrived that the socket had taken for certain, if that is known.
+    [[nodiscard]] std::string settled_arrived() const {
+        return !forgotten_.empty() || position_ >= settled_
+                   ? std::string()
+                   : "the end at " + place() + ", before " + std::to_string(settled_);
     }
     /// A value that the next byte cannot have.
     [[nodiscard]] std::byte never(std::size_t offset) const noexcept {

@@ -45,6 +45,7 @@ void side::start_what_is_due() {
             each->frame.check();
             each->alive = false;
         }
+        check_limits(*each);
     }
     if (riding_ && rider_.ended()) {
         rider_.check();
@@ -319,6 +320,7 @@ task<> side::pause(direction& in) {
 
 void side::begin_operation(direction& in, std::string_view what, bool limited) {
     in.doing = what;
+    in.overdue = 0;
     in.within = loop_clock::duration::max();
     in.until = loop_clock::time_point::max();
     in.stop = std::stop_source(std::nostopstate);
@@ -331,6 +333,14 @@ void side::begin_operation(direction& in, std::string_view what, bool limited) {
     --limits_left_;
     in.within = in.luck.size(5) * 1ms;
     in.until = world_.clock.now() + in.within;
+}
+
+/// An operation that was stopped, or is late, ends soon.
+void side::check_limits(direction& which) {
+    const bool stopped = which.stop.stop_requested() && world_.elsewhere.idle();
+    const bool late = world_.clock.now() >= which.until;
+    if (!which.doing.empty() && (stopped || late) && ++which.overdue > 3)
+        broken("a limit that " + std::string(which.doing) + " takes no notice of");
 }
 
 void side::operation_done(direction& in) {

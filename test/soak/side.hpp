@@ -90,6 +90,7 @@ class side {
         loop_clock::duration within = loop_clock::duration::max();
         loop_clock::time_point until = loop_clock::time_point::max();
         std::stop_source stop{std::nostopstate};
+        std::size_t overdue = 0; ///< turns since a limit should have ended it
     };
 
     test::started reading();
@@ -116,6 +117,7 @@ class side {
     void probe();
     void ride();
     static bool due(direction& which);
+    void check_limits(direction& which);
     void begin_operation(direction& in, std::string_view what, bool limited = true);
     void operation_done(direction& in);
     bool own_doing(direction& in, const error& why);

@@ -101,9 +101,9 @@ class soak {
     [[nodiscard]] bool enough() const;
 
     /// Rounds until OpenSSL, malloc and the loop have what they keep.
-    static constexpr std::uint64_t warm_up = 4;
+    static constexpr std::uint64_t warm_up = 2;
     static constexpr std::size_t most_at_once = 200;
-    static constexpr std::size_t heap_slack = 64 * 1024;
+    static constexpr std::size_t heap_slack = 16 * 1024;
 
     options options_;
     dice luck_;

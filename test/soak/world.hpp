@@ -6,7 +6,9 @@
 
 #include <ringtls/ringtls.hpp>
 
+#include <atomic>
 #include <condition_variable>
+#include <cstddef>
 #include <mutex>
 #include <stop_token>
 #include <thread>
@@ -22,9 +24,12 @@ class other_thread {
         {
             const std::scoped_lock lock(mutex_);
             asked_.push_back(std::move(of));
+            ++pending_;
         }
         news_.notify_one();
     }
+    /// Whether all that were asked for have been requested.
+    [[nodiscard]] bool idle() const noexcept { return pending_ == 0; }
 
   private:
     void run(const std::stop_token& until) {
@@ -32,8 +37,10 @@ class other_thread {
         while (news_.wait(lock, until, [this] { return !asked_.empty(); })) {
             auto sources = std::exchange(asked_, {});
             lock.unlock();
-            for (auto& each : sources)
+            for (auto& each : sources) {
                 each.request_stop();
+                --pending_;
+            }
             sources.clear();
             lock.lock();
         }
@@ -42,6 +49,7 @@ class other_thread {
     std::mutex mutex_;
     std::condition_variable_any news_;
     std::vector<std::stop_source> asked_;
+    std::atomic<std::size_t> pending_ = 0;
     std::jthread thread_{[this](const std::stop_token& until) { run(until); }};
 };
 

@@ -133,6 +133,12 @@ task<std::error_code> code_of_shutdown(stream& one) {
     co_return ended ? std::error_code() : ended.error().code();
 }
 
+task<error> error_of_handshake(stream& one) {
+    auto ended = co_await as_result(one.handshake());
+    REQUIRE(!ended);
+    co_return ended.error();
+}
+
 task<> end_of_writing(stream& one) {
     co_await one.close_write();
 }
@@ -588,26 +594,66 @@ TEST_CASE("a write that waits behind a renegotiation ends if the peer closes ins
 }
 
 TEST_CASE("a client that writes and closes at once loses nothing to any number of tickets") {
-    for (const bool tcp : {true, false}) {
-        for (const unsigned tickets : {0U, 1U, 2U, 8U}) {
-            for (const std::size_t size : {1, 100'000}) {
-                for (const auto how : {leave::at_once, leave::at_end, leave::by_shutdown}) {
-                    CAPTURE(tcp);
-                    CAPTURE(tickets);
-                    CAPTURE(size);
-                    CAPTURE(static_cast<int>(how));
-                    loopback link({"", tcp, tls_version::tls_1_3}, 0, test::trusting(),
-                                  test::serving().tickets(tickets), true);
-                    const auto data = test::random_bytes(size);
-                    bytes got;
-                    link.loop.spawn(write_and_leave(std::move(link.client), data, how));
-                    link.loop.run(read_all_of(link.server, got));
-                    link.loop.run(test::shut_down(link.server));
-                    link.loop.run();
-                    CHECK(got == data);
+    // Tickets that hold the client's certificate are more than OpenSSL sends at once.
+    const auto identified = test::trusting().identify_as(test::named_identity("client"));
+    const auto asking = test::serving().require_client_certificate(pem::file(test::pki("ca.pem")));
+    for (const bool mutual : {false, true}) {
+        for (const bool tcp : {true, false}) {
+            for (const unsigned tickets : {0U, 1U, 2U, 8U}) {
+                for (const std::size_t size : {1, 100'000}) {
+                    for (const auto how : {leave::at_once, leave::at_end, leave::by_shutdown}) {
+                        CAPTURE(mutual);
+                        CAPTURE(tcp);
+                        CAPTURE(tickets);
+                        CAPTURE(size);
+                        CAPTURE(static_cast<int>(how));
+                        auto serving = mutual ? asking : test::serving();
+                        loopback link({"", tcp, tls_version::tls_1_3}, 0,
+                                      mutual ? identified : test::trusting(),
+                                      serving.tickets(tickets), true);
+                        const auto data = test::random_bytes(size);
+                        bytes got;
+                        link.loop.spawn(write_and_leave(std::move(link.client), data, how));
+                        link.loop.run(read_all_of(link.server, got));
+                        link.loop.run(test::shut_down(link.server));
+                        link.loop.run();
+                        CHECK(got == data);
+                    }
                 }
             }
         }
+    }
+}
+
+TEST_CASE("a handshake whose send fails ends with what the peer had left, or else by that") {
+    constexpr std::string_view handshake_failure("\x15\x03\x03\x00\x02\x02\x28", 7);
+    for (const bool tcp : {true, false}) {
+        for (const auto left : {handshake_failure, std::string_view()}) {
+            CAPTURE(tcp);
+            CAPTURE(left.size());
+            loopback link({"", tcp, tls_version::tls_1_3}, 0, test::trusting(), plain_server(),
+                          true);
+            tap between(link);
+            test::send(between.client_peer, left);
+            constexpr linger reset = {1, 0};
+            test::check_system(::setsockopt(between.client_peer.fd(), SOL_SOCKET, SO_LINGER, &reset,
+                                            sizeof reset) == 0);
+            test::drop(between.client_peer);
+            const auto why = link.loop.run(error_of_handshake(link.client));
+            CHECK(why.alert().has_value() == !left.empty());
+            if (why.alert()) {
+                CHECK(why.alert()->description == SSL_AD_HANDSHAKE_FAILURE);
+                CHECK(why.code().category() == openssl_category());
+            } else if (tcp) {
+                CHECK(why.code() == std::errc::connection_reset);
+            } else {
+                CHECK(why.code() == errc::truncated);
+            }
+        }
+        // Nothing can be sent, and nothing will come: the peer has not heard of us yet.
+        loopback link({"", tcp, tls_version::tls_1_3}, 0, test::trusting(), plain_server(), true);
+        REQUIRE(::shutdown(link.ends.client_fd, SHUT_WR) == 0);
+        CHECK(link.loop.run(error_of_handshake(link.client)).code() == std::errc::broken_pipe);
     }
 }
 
