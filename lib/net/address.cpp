@@ -100,13 +100,13 @@ address address::parse(std::string_view text) {
 
 address address::unix_path(std::string_view path) {
     sockaddr_un raw{};
-    if (path.empty() || path.size() >= sizeof raw.sun_path ||
+    if (path.empty() || path.size() > sizeof raw.sun_path ||
         path.find('\0') != std::string_view::npos)
         refuse(std::string(unix_prefix).append(path));
     raw.sun_family = AF_UNIX;
     std::copy(path.begin(), path.end(), raw.sun_path);
     address made;
-    made.size_ = offsetof(sockaddr_un, sun_path) + path.size() + 1;
+    made.size_ = std::min(offsetof(sockaddr_un, sun_path) + path.size() + 1, sizeof raw);
     std::memcpy(made.storage_.data(), &raw, made.size_);
     return made;
 }
@@ -119,7 +119,8 @@ address address::from(const sockaddr* raw, std::size_t size) {
     if (!whole || size > made.storage_.size())
         refuse("address family " + std::to_string(kind));
     std::memcpy(made.storage_.data(), raw, size);
-    made.size_ = size;
+    // The kernel counts the end of a path that leaves no room for it (unix(7), bugs).
+    made.size_ = kind == AF_UNIX ? std::min(size, sizeof(sockaddr_un)) : size;
     return made;
 }
 

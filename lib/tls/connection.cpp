@@ -144,9 +144,10 @@ wait_for connection::want(step what) const noexcept {
     return tls_.socket().spilled() ? wait_for::notification : wait_for::writable;
 }
 
-/// A failed send ends writing alone; all else ends both directions. By value: what tls_ calls its
-/// failure changes when an alert is looked for.
-wait_for connection::fail(stream_operation& op, failure why) {
+/// A failed send ends writing alone; all else ends both directions. What tls_ calls its failure
+/// changes when an alert is looked for, so this keeps its own.
+wait_for connection::fail(stream_operation& op, const failure& reported) {
+    const failure why = reported; // NOLINT(performance-unnecessary-copy-initialization)
     const bool sending_failed = !directions_of(op.call_).reading && tls_.established() &&
                                 !reading_over_ && tls_.socket().write_error() != 0;
     if (sending_failed) {

@@ -55,7 +55,7 @@ class connection final : private loop_entry {
     wait_for key_update(stream_operation& op);
     wait_for once_sent(stream_operation& op);
     wait_for want(step what) const noexcept;
-    wait_for fail(stream_operation& op, failure why);
+    wait_for fail(stream_operation& op, const failure& reported);
     void look_for_alert();
 
     step read_step(std::span<std::byte> into, std::size_t& count);

@@ -441,10 +441,11 @@ void conversation::expect(std::size_t size) {
 }
 
 void conversation::check_memory() {
-    const auto ours = peer_.output().capacity() + peer_.received().capacity() + sent_.capacity() +
-                      forwarded_.capacity();
-    const auto all = __sanitizer_get_current_allocated_bytes();
-    require(all <= memory_ + memory_allowed + ours + calls_.size() * 65536,
+    auto known = peer_.output().capacity() + peer_.received().capacity() + sent_.capacity() +
+                 forwarded_.capacity();
+    for (const auto& each : calls_)
+        known += each.into.size();
+    require(__sanitizer_get_current_allocated_bytes() <= memory_ + known + memory_allowed,
             "a connection's memory is bounded");
 }
 

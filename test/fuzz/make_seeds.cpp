@@ -51,7 +51,7 @@ std::string begin(manner how, bool small_buffer) {
 void save_floods(const std::string& narrow) {
     for (const int message : {0, 1}) {
         auto flood = narrow;
-        for (int i = 0; i < 4; ++i) {
+        for (int i = 0; i < 8; ++i) {
             flood += act(deed::flood, 22, 0) + number(9999) + payload(raw(message, 0, 0, 0));
             for (int j = 0; j < 4; ++j)
                 flood += act(deed::forward_all);

@@ -87,8 +87,9 @@ class conversation {
     }
     [[nodiscard]] std::uint64_t turns() const { return loop_.counters().turns; }
 
-  private:
     static constexpr int crowd = 1100;
+
+  private:
 
     void say(const std::string& what, int how) {
         said_.push_back(what + ' ' + std::to_string(how));
@@ -207,7 +208,8 @@ TEST_CASE("Whichever call of a loop fails, before or after it did its work, the 
                     kernel.count = row;
                     conversation one;
                     REQUIRE(one.hold() == expected);
-                    CHECK(one.turns() <= undisturbed.turns() + 20);
+                    // The crowd ends in one turn, or, since Linux 6.13, in twenties.
+                    CHECK(one.turns() <= undisturbed.turns() + 20 + conversation::crowd / 20);
                     reached = kernel.calls > first;
                 }
             }

@@ -8,9 +8,12 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -134,9 +137,10 @@ TEST_CASE("A unix path has no port, and is its own host") {
     CHECK(at.to_string() == "unix:/tmp/socket");
 }
 
-TEST_CASE("A unix path has at most 107 bytes") {
-    const std::string longest(107, 'p');
+TEST_CASE("A unix path has at most 108 bytes") {
+    const std::string longest(108, 'p');
     CHECK(address::unix_path(longest).host() == longest);
+    CHECK(address::parse("unix:" + longest).to_string() == "unix:" + longest);
     CHECK_THROWS_AS(static_cast<void>(address::unix_path(longest + "p")), error);
     CHECK_THROWS_AS(static_cast<void>(address::unix_path("")), error);
 }
@@ -154,6 +158,23 @@ TEST_CASE("The kernel's form of an address is read and given back") {
     raw.sin_addr.s_addr = htonl(0x0a000001);
     CHECK(address::from(reinterpret_cast<const sockaddr*>(&raw), sizeof raw).to_string() ==
           "10.0.0.1:7");
+}
+
+TEST_CASE("The longest unix path is the same when the kernel gives it back") {
+    auto directory = (std::filesystem::temp_directory_path() / "ringtls-XXXXXX").string();
+    REQUIRE(::mkdtemp(directory.data()) != nullptr);
+    for (const std::size_t size : {107, 108}) {
+        const auto path = directory + "/" + std::string(size - directory.size() - 1, 'p');
+        const auto at = address::unix_path(path);
+        const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        REQUIRE(::bind(fd, at.raw(), static_cast<socklen_t>(at.raw_size())) == 0);
+        sockaddr_storage raw{};
+        socklen_t known = sizeof raw;
+        REQUIRE(::getsockname(fd, reinterpret_cast<sockaddr*>(&raw), &known) == 0);
+        CHECK(address::from(reinterpret_cast<const sockaddr*>(&raw), known) == at);
+        ::close(fd);
+    }
+    std::filesystem::remove_all(directory);
 }
 
 TEST_CASE("A unix socket without a name has an empty path") {

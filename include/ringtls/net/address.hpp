@@ -25,7 +25,7 @@ class address {
     /// brackets). Throws error with errc::invalid_address.
     [[nodiscard]] static address parse(std::string_view text);
 
-    /// A unix socket's path, at most 107 bytes (unix(7)). Throws error with
+    /// A unix socket's path, at most 108 bytes (unix(7)). Throws error with
     /// errc::invalid_address.
     [[nodiscard]] static address unix_path(std::string_view path);
 
