@@ -520,6 +520,8 @@ std::size_t side::progress() const noexcept {
     for (const bool each : {established_, closing_, read_over_, write_over_, deaf_, gone(),
                             !read_.alive, !write_.alive, !riding_})
         steps += each ? 1 : 0;
+    if (stream_) // what a shutdown drops, too
+        steps += stream_->counters().bytes_received + stream_->counters().bytes_sent;
     return in_.received() + out_.accepted() + disturbances_ + steps;
 }
 
