@@ -90,7 +90,6 @@ class conversation {
     static constexpr int crowd = 1100;
 
   private:
-
     void say(const std::string& what, int how) {
         said_.push_back(what + ' ' + std::to_string(how));
     }

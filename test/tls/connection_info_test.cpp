@@ -84,6 +84,15 @@ TEST_CASE("nothing is known before the handshake") {
     CHECK(!link.client.info().peer);
 }
 
+TEST_CASE("it is known too if the first read or write performed the handshake") {
+    loopback link(0, test::trusting(), test::serving(), true);
+    std::array<std::byte, 4> got{};
+    test::run_all(link.loop, test::write_all(link.client, std::as_bytes(std::span("text", 4))),
+                  test::read_all(link.server, got));
+    for (const stream* end : {&link.client, &link.server})
+        CHECK(end->info().protocol == "TLSv1.3");
+}
+
 TEST_CASE("TLS 1.2 without a group in its key exchange has none") {
     loopback link(0,
                   test::only(test::trusting(), tls_version::tls_1_2).ciphers("AES128-GCM-SHA256"),

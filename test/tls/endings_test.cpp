@@ -560,6 +560,25 @@ TEST_CASE("an alert that lies behind a failed send is the cause that is reported
     }(link));
 }
 
+TEST_CASE("shutdown waits for room for its close_notify, though the peer's has come") {
+    loopback link(1, test::trusting(), plain_server());
+    link.loop.run(end_of_writing(link.server));
+    bool over = false;
+    link.loop.spawn([](stream& client, bool& done) -> task<> {
+        const bytes more(100'000);
+        const auto late = co_await as_result(client.write(more).within(0s));
+        CHECK(!late);
+        co_await client.shutdown();
+        done = true;
+    }(link.client, over));
+    link.loop.run(test::settle(link.loop));
+    CHECK(!over);
+    bytes got;
+    link.loop.run(read_all_of(link.server, got)); // to our close_notify, or it throws
+    link.loop.run();
+    CHECK(over);
+}
+
 TEST_CASE("close_write during a renegotiation waits for its end and harms nothing") {
     loopback link(test::variants[1], 0, renegotiating_client(), renegotiating_server());
     REQUIRE(SSL_renegotiate(link.client.native_handle()) == 1);

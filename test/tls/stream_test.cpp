@@ -169,6 +169,26 @@ TEST_CASE("a pipe that corrupts ends the connection with an error and never pass
     }
 }
 
+TEST_CASE("a gathered record that the socket has not room for is not yet written") {
+    loopback link(1);
+    const bytes data = test::random_bytes(16384);
+    std::vector<std::span<const std::byte>> pieces;
+    for (std::size_t at = 0; at < data.size(); at += 1024)
+        pieces.push_back(std::span(data).subspan(at, 1024));
+    bool written = false;
+    link.loop.spawn([](stream& to, const auto& from, bool& done) -> task<> {
+        co_await to.write(from);
+        done = true;
+    }(link.client, pieces, written));
+    link.loop.run(test::settle(link.loop));
+    CHECK(!written);
+    bytes got(data.size());
+    link.loop.run(test::read_all(link.server, got));
+    link.loop.run();
+    CHECK(written);
+    CHECK(got == data);
+}
+
 TEST_CASE("read completes with 0 after close_notify, as often as it is called") {
     loopback link;
     run_all(
