@@ -492,6 +492,25 @@ TEST_CASE("Coroutines that yield without end keep neither descriptors nor timers
     CHECK(ended == 2);
 }
 
+TEST_CASE("Tasks that spawn each other without end keep no descriptor waiting") {
+    event_loop loop;
+    const auto ready = make_eventfd(1);
+    bool over = false;
+    std::function<task<>()> again = [&]() -> task<> {
+        if (!over)
+            loop.spawn(again());
+        co_return;
+    };
+    const auto poller = [&]() -> task<> {
+        co_await loop.poll(ready.fd(), poll_events::readable);
+        over = true;
+    };
+    loop.spawn(again());
+    loop.spawn(poller());
+    loop.run();
+    CHECK(over);
+}
+
 TEST_CASE("Destroying a loop destroys the tasks that are suspended on it") {
     int left = 0;
     pipe_ends pipe;

@@ -3,13 +3,52 @@
 #include "../started.hpp"
 #include "../support/loopback.hpp"
 
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
 namespace ringtls {
 namespace {
 
+using namespace std::chrono_literals;
 using test::bytes;
 using test::loopback;
+using test::run_all;
 
 } // namespace
+
+TEST_CASE("what others leave in OpenSSL's error queue is taken for no failure of ours") {
+    const auto late = [](loopback& on, auto call) -> std::error_code {
+        ERR_raise(ERR_LIB_USER, ERR_R_INTERNAL_ERROR);
+        return on.loop.run([](stream& at, auto what) -> task<std::error_code> {
+            const auto ended = co_await as_result(what(at).within(0s));
+            co_return ended ? std::error_code() : ended.error().code();
+        }(on.client, call));
+    };
+    loopback link(1, test::trusting(), test::serving(), true);
+    CHECK(late(link, [](stream& at) { return at.handshake(); }) == errc::timed_out);
+    run_all(link.loop, test::shake_hands(link.client), test::shake_hands(link.server));
+    std::array<std::byte, 8> buffer;
+    const bytes much(1 << 20);
+    CHECK(late(link, [&](stream& at) { return at.read(buffer); }) == errc::timed_out);
+    CHECK(late(link, [](stream& at) { return at.readable(); }) == errc::timed_out);
+    CHECK(late(link, [&](stream& at) { return at.write(much); }) == errc::timed_out);
+    CHECK(late(link, [](stream& at) { return at.shutdown(); }) == errc::timed_out);
+    ERR_clear_error();
+}
+
+TEST_CASE("a failure leaves nothing of its own in OpenSSL's error queue") {
+    loopback link(0, client_settings(), test::serving(), true); // trusts nobody
+    link.loop.spawn([](stream& at) -> task<> {
+        const auto refused = co_await as_result(at.handshake());
+        CHECK(!refused);
+    }(link.server));
+    link.loop.run([](stream& at) -> task<> {
+        const auto refused = co_await as_result(at.handshake());
+        CHECK(!refused);
+    }(link.client));
+    link.loop.run();
+    CHECK(ERR_peek_error() == 0);
+}
 
 TEST_CASE("what comes behind a flood of key updates is not read") {
     loopback link;
@@ -24,6 +63,22 @@ TEST_CASE("what comes behind a flood of key updates is not read") {
         CHECK(ended.error().bytes() == 0);
         CHECK(buffer == std::array<std::byte, 8>{});
     }(link));
+}
+
+TEST_CASE("a callback that OpenSSL is to wait for is refused, not waited for in vain") {
+    loopback link(0, test::trusting(), test::serving(), true);
+    SSL_set_cert_cb(link.server.native_handle(), [](SSL*, void*) { return -1; }, nullptr);
+    link.loop.spawn([](stream& at) -> task<> {
+        const auto never = co_await as_result(at.handshake());
+        CHECK(!never);
+    }(link.client));
+    link.loop.run([](loopback& on) -> task<> {
+        const auto refused = co_await as_result(on.server.handshake());
+        REQUIRE(!refused);
+        CHECK(refused.error().code() == errc::unsupported_want);
+        test::drop(on.server);
+    }(link));
+    link.loop.run();
 }
 
 TEST_CASE("a peer that always has more keeps no other connection from its echo") {
