@@ -62,7 +62,10 @@ client::client(const options& options) : options_(options) {
     require(context != nullptr, "SSL_CTX_new");
     require(SSL_CTX_set_min_proto_version(context, options.tls) == 1, "version");
     require(SSL_CTX_set_max_proto_version(context, options.tls) == 1, "version");
-    require(SSL_CTX_set1_groups_list(context, "X25519") == 1, "groups");
+    // The group of the certificate's key has to be among those of a client of TLS 1.2; the servers
+    // know X25519 alone, so that it is what they agree on.
+    const bool old = options.tls == TLS1_2_VERSION;
+    require(SSL_CTX_set1_groups_list(context, old ? "X25519:P-256" : "X25519") == 1, "groups");
     require(SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256") == 1, "suites");
     require(SSL_CTX_set_cipher_list(context, "ECDHE-ECDSA-AES128-GCM-SHA256") == 1, "ciphers");
     SSL_CTX_set_verify(context, SSL_VERIFY_NONE, nullptr);
@@ -128,8 +131,13 @@ void connection::open_tls() {
     SSL_set_bio(ssl_.get(), bio, bio);
     SSL_set_app_data(ssl_.get(), this);
     SSL_set_connect_state(ssl_.get());
-    if (owner_.session_)
-        require(SSL_set_session(ssl_.get(), owner_.session_.get()) == 1, "SSL_set_session");
+    if (!owner_.session_)
+        return;
+    // A copy, as OpenSSL marks a session of TLS 1.3 as used up where others may still hold it.
+    const std::unique_ptr<SSL_SESSION, freed_by<SSL_SESSION_free>> copy(
+        SSL_SESSION_dup(owner_.session_.get()));
+    require(copy != nullptr, "SSL_SESSION_dup");
+    require(SSL_set_session(ssl_.get(), copy.get()) == 1, "SSL_set_session");
 }
 
 void connection::notice(std::uint32_t events) {
@@ -186,15 +194,16 @@ std::size_t connection::write(std::span<const std::byte> data, std::size_t recor
     data = data.first(std::min(data.size(), chunk));
     if (!ssl_)
         return send({reinterpret_cast<const unsigned char*>(data.data()), data.size()}, 0);
-    for (auto rest = data; !rest.empty();) {
-        const auto size = std::min(rest.size(), record_size);
-        const int result = SSL_write(ssl_.get(), rest.data(), static_cast<int>(size));
+    std::size_t taken = 0;
+    while (taken < data.size() && owner_.output_.size() < chunk) {
+        const auto size = std::min(data.size() - taken, record_size);
+        const int result = SSL_write(ssl_.get(), &data[taken], static_cast<int>(size));
         if (result <= 0)
             fail("SSL_write", result);
-        rest = rest.subspan(size);
+        taken += size;
     }
     transmit(0);
-    return data.size();
+    return taken;
 }
 
 bool connection::close_writing() {

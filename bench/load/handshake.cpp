@@ -20,13 +20,15 @@ class handshake_load {
 
     void run() {
         const allocation_counter counter(options_.allocations);
-        if (options_.requests == 0) {
-            start_all();
-            serve_until(now() + nanoseconds(options_.warm));
-        } else if (options_.resume) { // one that gives the session
+        if (options_.resume) { // the one that gives the session
             left_ = 1;
             start_all();
             serve_rest();
+        }
+        if (options_.requests == 0) {
+            left_ = std::numeric_limits<std::uint64_t>::max();
+            start_all();
+            serve_until(now() + nanoseconds(options_.warm));
         }
         latencies_.reset();
         resumed_ = 0;
@@ -139,7 +141,7 @@ class handshake_load {
     std::array<std::byte, 64> buffer_{};
     histogram latencies_;
     std::uint64_t resumed_ = 0;
-    std::uint64_t left_ = std::numeric_limits<std::uint64_t>::max(); // may still be started
+    std::uint64_t left_ = 0; // may still be started
     std::size_t running_ = 0;
 };
 
