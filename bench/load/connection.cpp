@@ -240,7 +240,8 @@ int connection::bio_read(BIO* bio, char* into, int size) {
 
 int connection::bio_write(BIO* bio, const char* data, int size) {
     auto& output = static_cast<connection*>(BIO_get_data(bio))->owner_.output_;
-    output.insert(output.end(), data, data + size);
+    const auto* const bytes = reinterpret_cast<const unsigned char*>(data); // or it is no memcpy
+    output.insert(output.end(), bytes, bytes + size);
     return size;
 }
 
