@@ -55,7 +55,7 @@ class client {
 class connection {
   public:
     /// The most that one write() takes.
-    static constexpr std::size_t chunk = 65536;
+    static constexpr std::size_t chunk = 262144;
     static constexpr std::size_t record = SSL3_RT_MAX_PLAIN_LENGTH;
 
     /// Begins to connect.
