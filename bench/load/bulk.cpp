@@ -6,6 +6,7 @@
 #include "works.hpp"
 
 #include <algorithm>
+#include <stdexcept>
 
 namespace load {
 
@@ -32,6 +33,8 @@ class bulk_load {
         window window(options_, counter);
         serve_until(window.opened() + nanoseconds(options_.seconds));
         window.close();
+        if (written_ + read_ == 0)
+            throw std::runtime_error("no byte was moved");
         report(window);
         // A source never stops to write by itself: it has to be cut off.
         if (options_.kind == work::sink)

@@ -54,7 +54,7 @@ class client {
 /// Non-blocking. Every failure throws std::runtime_error, as one of them spoils the measurement.
 class connection {
   public:
-    /// The most that one write() takes.
+    /// The most that one write() takes: a send so large wakes the server seldom.
     static constexpr std::size_t chunk = 262144;
     static constexpr std::size_t record = SSL3_RT_MAX_PLAIN_LENGTH;
 

@@ -84,7 +84,7 @@ void run_idle(const options& options) {
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    sigprocmask(SIG_BLOCK, &signals, nullptr);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     print(report);
     wait_for_signal(signals);
     // Without an exchange the server may be one that only writes and would never see our end.

@@ -7,7 +7,7 @@
 
 #include <array>
 #include <charconv>
-#include <cstring>
+#include <memory>
 #include <stdexcept>
 #include <utility>
 
@@ -30,8 +30,8 @@ constexpr std::array<std::pair<std::string_view, work>, 6> works = {{{"echo", wo
 template<class Number>
 Number number(std::string_view text) {
     Number value{};
-    const auto end = text.data() + text.size();
-    if (const auto result = std::from_chars(text.data(), end, value);
+    const char* const end = std::to_address(text.end());
+    if (const auto result = std::from_chars(std::to_address(text.begin()), end, value);
         result.ec != std::errc() || result.ptr != end || value < Number{})
         throw std::invalid_argument("not a number in range: " + std::string(text));
     return value;
