@@ -96,6 +96,7 @@ void loop_core::destroy_tasks() {
 }
 
 void loop_core::schedule_remotely(loop_entry& entry) noexcept {
+    entry.remote.store(true, std::memory_order_relaxed);
     const std::scoped_lock lock(remote_mutex_);
     remote_.push_back(entry);
     if (!std::exchange(woken_, true))
@@ -114,11 +115,7 @@ void loop_core::stop() noexcept {
     driver_->wake();
 }
 
-void loop_core::forget(loop_entry& entry) noexcept {
-    cancel_poll(entry);
-    timers_.disarm(entry);
-    ready_.remove(entry);
-    next_turn_.remove(entry);
+void loop_core::forget_remotely(loop_entry& entry) noexcept {
     const std::scoped_lock lock(remote_mutex_);
     remote_.remove(entry);
 }

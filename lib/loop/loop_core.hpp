@@ -43,7 +43,14 @@ struct loop_core final : private completion_sink {
     void stop() noexcept;
 
     /// Removes the entry from everything here.
-    void forget(loop_entry& entry) noexcept;
+    void forget(loop_entry& entry) noexcept {
+        cancel_poll(entry);
+        timers_.disarm(entry);
+        ready_.remove(entry);
+        next_turn_.remove(entry);
+        if (entry.remote.load(std::memory_order_relaxed)) // whoever asked has returned by now
+            forget_remotely(entry);
+    }
 
     void arm_timer(loop_entry& entry, loop_clock::time_point deadline) noexcept {
         timers_.arm(entry, deadline);
@@ -94,6 +101,7 @@ struct loop_core final : private completion_sink {
     void dispatch_ready();
     void dispatch(loop_entry& entry, loop_entry::cause why, short events);
     void completed(loop_entry& entry, short events) override;
+    void forget_remotely(loop_entry& entry) noexcept;
     void run_remote();
     void expire();
     void reap();

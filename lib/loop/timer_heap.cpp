@@ -43,10 +43,8 @@ loop_entry* timer_heap::merge_siblings(loop_entry* first) noexcept {
     return root;
 }
 
-void timer_heap::disarm(loop_entry& entry) noexcept {
+void timer_heap::take_out(loop_entry& entry) noexcept {
     auto& hook = entry.timer;
-    if (!hook.armed)
-        return;
     if (&entry == root_) {
         root_ = merge_siblings(hook.child);
     } else {

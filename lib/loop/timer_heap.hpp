@@ -21,9 +21,13 @@ class timer_heap {
     }
 
     /// Nothing if it is not armed.
-    void disarm(loop_entry& entry) noexcept;
+    void disarm(loop_entry& entry) noexcept {
+        if (entry.timer.armed)
+            take_out(entry);
+    }
 
   private:
+    void take_out(loop_entry& entry) noexcept;
     static loop_entry* meld(loop_entry& a, loop_entry& b) noexcept;
     static loop_entry* merge_siblings(loop_entry* first) noexcept;
 

@@ -24,6 +24,12 @@ engine* engine_of(const SSL* ssl) {
     return static_cast<engine*>(SSL_get_ex_data(ssl, engine_index()));
 }
 
+/// Looks first: ERR_clear_error(3) goes through all of the queue's sixteen places.
+void clear_errors() noexcept {
+    if (ERR_peek_error() != 0)
+        ERR_clear_error();
+}
+
 std::string text_or_empty(const char* text) {
     return text ? text : "";
 }
@@ -47,12 +53,12 @@ engine::engine(const context& settings, int fd, const std::string& server_name)
     }
 }
 
-// Every call below clears OpenSSL's error queue first: SSL_get_error(3) believes whatever it
-// finds there, another connection's leftovers too.
+// Every call below finds OpenSSL's error queue empty: SSL_get_error(3) believes whatever it finds
+// there, another connection's leftovers too.
 
 step engine::handshake() {
     transport_.set_mode(transport::write_mode::handshake);
-    ERR_clear_error();
+    clear_errors();
     const auto step = classify_sending(SSL_do_handshake(ssl_.get()));
     if (step == step::done)
         established_ = true;
@@ -64,9 +70,17 @@ step engine::handshake() {
     return left == step::closed ? step::done : left;
 }
 
+/// What OpenSSL would answer to a call that reads, known without it: that takes a buffer for a
+/// record, looks for one, and gives the buffer back.
+bool engine::nothing_to_read() const noexcept {
+    return transport_.drained() && SSL_has_pending(ssl_.get()) == 0 && !in_handshake();
+}
+
 step engine::read(std::span<std::byte> into, std::size_t& count) {
+    if (nothing_to_read())
+        return step::want_read;
     transport_.set_mode(transport::write_mode::spill);
-    ERR_clear_error();
+    clear_errors();
     return classify(SSL_read_ex(ssl_.get(), into.data(), into.size(), &count));
 }
 
@@ -75,10 +89,12 @@ bool engine::in_handshake() const noexcept {
 }
 
 step engine::peek() {
+    if (nothing_to_read())
+        return step::want_read;
     transport_.set_mode(transport::write_mode::spill);
     char first = 0;
     std::size_t count = 0;
-    ERR_clear_error();
+    clear_errors();
     const auto step = classify(SSL_peek_ex(ssl_.get(), &first, 1, &count));
     OPENSSL_cleanse(&first, 1);
     return step;
@@ -86,20 +102,20 @@ step engine::peek() {
 
 step engine::write(std::span<const std::byte> from, std::size_t& count) {
     transport_.set_mode(transport::write_mode::direct);
-    ERR_clear_error();
+    clear_errors();
     return classify_sending(SSL_write_ex(ssl_.get(), from.data(), from.size(), &count));
 }
 
 step engine::settle(std::span<const std::byte> from, std::size_t& count) {
     transport_.set_mode(transport::write_mode::settle);
-    ERR_clear_error();
+    clear_errors();
     return classify_sending(SSL_write_ex(ssl_.get(), from.data(), from.size(), &count));
 }
 
 /// SSL_shutdown(3) answers 0 for "sent, and the peer's not seen yet", which is all that is wanted.
 step engine::close_write() {
     transport_.set_mode(transport::write_mode::settle);
-    ERR_clear_error();
+    clear_errors();
     const int answer = SSL_shutdown(ssl_.get());
     if (answer < 0)
         return classify_sending(answer);
@@ -109,7 +125,7 @@ step engine::close_write() {
 
 step engine::key_update(bool request_peer) {
     transport_.set_mode(transport::write_mode::settle);
-    ERR_clear_error();
+    clear_errors();
     const int kind = request_peer ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED;
     if (SSL_key_update(ssl_.get(), kind) != 1)
         return fail();

@@ -90,6 +90,7 @@ class engine {
     struct callbacks;
 
   private:
+    [[nodiscard]] bool nothing_to_read() const noexcept;
     step classify(int answer) noexcept;
     step classify_sending(int answer) noexcept;
     step fail() noexcept;

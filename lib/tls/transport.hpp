@@ -48,6 +48,9 @@ class transport {
     void now_readable() noexcept { drained_ = false; }
     void now_writable() noexcept { full_ = false; }
 
+    /// It knows that there is nothing to receive.
+    [[nodiscard]] bool drained() const noexcept { return drained_; }
+
     /// Grants one attempt's receives. Past them it is silent, and paused(), so that a peer that
     /// always has more cannot keep OpenSSL, and with it this thread, in one call.
     void grant_receives() noexcept { receives_left_ = receives_per_attempt; }

@@ -5,6 +5,7 @@
 #include <ringtls/base/result.hpp>
 #include <ringtls/loop/clock.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <coroutine>
 #include <cstdint>
@@ -82,6 +83,7 @@ class loop_entry {
     list_hook turn_hook;
     list_hook remote_hook;
     timer_hook timer;
+    std::atomic<bool> remote = false; ///< another thread, or a stop, has asked for it, ever
     std::uint64_t poll = 0; ///< the driver's token of the poll in flight; 0: none
 
   protected:
