@@ -16,6 +16,7 @@ CALLS = "lib/tls/connection_calls.cpp"
 CONNECTION = "lib/tls/connection.cpp"
 CONTEXT = "lib/tls/context.cpp"
 CORE = "lib/loop/loop_core.cpp"
+CORE_HEADER = "lib/loop/loop_core.hpp"
 DRIVER = "lib/loop/io_uring_driver.cpp"
 ENGINE = "lib/tls/engine.cpp"
 LISTENER = "lib/net/listener.cpp"
@@ -136,7 +137,8 @@ MUTANTS = [Mutant(*each) for each in [
      "        limits_.until(detail::later(loop_->now(), within_));\n", "",
      ("loop/operation",)),
     ("until: a deadline ends an operation", OPERATION,
-     "    if (limits_.deadline())\n        loop_->core().arm_timer(*this, *limits_.deadline());\n", "",
+     "    if (limits_.deadline() && !timer.armed)\n"
+     "        loop_->core().arm_timer(*this, *limits_.deadline());\n", "",
      ("loop/operation",)),
     ("cancel_on: a stop ends an operation", OPERATION,
      "    if (limits_.token().stop_possible())\n"
@@ -151,8 +153,8 @@ MUTANTS = [Mutant(*each) for each in [
      "    remote_.push_back(entry);\n", ("loop/operation",)),
     # ---- one operation a direction ----
     ("busy: at most one operation a direction", CONNECTION,
-     "    if ((need.reading && reader_) || (need.writing && writer_)) {\n        op.fail(errc::busy);\n"
-     "        return false;\n    }\n", "",
+     "    if ((need.reading && reader_) || (need.writing && writer_) || beside_rider) {",
+     "    if (beside_rider) {",
      ("tls/stream", "tls/stream_operations")),
     ("busy: the handshake and shutdown occupy both directions", CONNECTION,
      "    case call::shutdown:\n        return {true, true};\n    case call::read:",
@@ -179,17 +181,37 @@ MUTANTS = [Mutant(*each) for each in [
     ("destroyed frame: neither a stop's request", CORE,
      "    const std::scoped_lock lock(remote_mutex_);\n    remote_.remove(entry);\n", "",
      ("loop/operation",)),
-    ("destroyed frame: nor a timer", CORE,
-     "    timers_.disarm(entry);\n    ready_.remove(entry);", "    ready_.remove(entry);",
+    ("destroyed frame: nor a timer", CORE_HEADER,
+     "        timers_.disarm(entry);\n        ready_.remove(entry);", "        ready_.remove(entry);",
      ("loop/operation", "loop/clock")),
-    ("destroyed frame: nor a poll", CORE,
-     "    cancel_poll(entry);\n    timers_.disarm(entry);", "    timers_.disarm(entry);",
+    ("destroyed frame: nor a poll", CORE_HEADER,
+     "        cancel_poll(entry);\n        timers_.disarm(entry);", "        timers_.disarm(entry);",
      ("loop/poll", "loop/operation", "loop/loop_faults")),
     ("destroyed stream: operations in flight complete with canceled", CONNECTION,
      "            op->interrupt(errc::canceled);\n", "", ("tls/stream", "tls/adversity")),
     ("destroyed stream: and do not touch it any more", CONNECTION,
      "            op->connection_ = nullptr;\n", "", ("tls/stream", "tls/adversity")),
+    ("busy: a key update that waits lets nothing but a write begin", CONNECTION,
+     " || beside_rider) {", ") {", ("tls/stream",)),
+    ("again: an operation that is awaited once more completes as it did", OPERATION,
+     "    if (state_ != state::fresh)\n        return true; // awaited once more: it stays what it was\n",
+     "", ("loop/operation",)),
+    ("within: no deadline passes before the kernel was asked", OPERATION,
+     "    } else if (poll != 0 && look_ == loop_->core().looks() && !put_off_) {",
+     "    } else if (false) {", ("loop/poll",)),
+    ("exceptions: what waits behind one out of run() is not lost", CORE,
+     "        while (loop_entry* entry = remote_.pop_front())\n            ready_.push_back(*entry);\n",
+     "        if (loop_entry* entry = remote_.pop_front())\n            ready_.push_back(*entry);\n",
+     ("loop/event_loop",)),
+    ("exceptions: each of two is reported", CORE,
+     "    ++turns_;\n    reap();\n", "    ++turns_;\n", ("loop/event_loop",)),
     # ---- failures ----
+    ("reset: handshake() on an established stream takes nothing from reading", CONNECTION,
+     "    const bool reads = directions_of(op.call_).reading || !tls_.established();",
+     "    const bool reads = directions_of(op.call_).reading && op.call_ != call::handshake;",
+     ("tls/endings",)),
+    ("shutdown: is itself the reader that a renegotiation waits for", CALLS,
+     "    if (step == step::done && reader_ == &op) {", "    if (false) {", ("tls/endings",)),
     ("truncation: EOF without close_notify is truncated, however worded", ENGINE,
      "    } else if (transport_.ended()) {\n        cause.code = errc::truncated;\n"
      "        details->reason = \"connection ended without close_notify\";\n", "",
@@ -211,8 +233,16 @@ MUTANTS = [Mutant(*each) for each in [
     ("reset: an alert that lies behind a failed send is the cause", CONNECTION,
      "        look_for_alert();\n", "", ("tls/endings",)),
     ("handshake: tickets that find nobody lose nothing", ENGINE,
-     "    transport_.set_mode(transport::write_mode::handshake);",
-     "    transport_.set_mode(transport::write_mode::direct);", ("tls/endings",)),
+     "    if (step == step::failed || transport_.write_error() == 0)\n        return step;",
+     "    if (step == step::failed || transport_.write_error() == 0)\n        return step;\n"
+     "    return fail();", ("tls/endings",)),
+    ("traps: a failed send leaves OpenSSL with no record that it would insist on", TRANSPORT,
+     "    if (write_error_ != 0)\n        return size;\n    if (mode_",
+     "    if (write_error_ != 0) {\n        errno = write_error_;\n        return -1;\n    }\n"
+     "    if (mode_", ("tls/endings", "tls/faults")),
+    ("writes: the record that a failed send swallowed is not counted as written", CALLS,
+     "        if (tls_.socket().write_error() != 0)\n"
+     "            return fail(op, tls_.write_failure());\n", "", ("tls/endings", "tls/adversity")),
     ("handshake: one whose send failed does not wait for ever", ENGINE,
      "    if (left == step::want_read && !transport_.paused())\n        return fail();\n", "",
      ("tls/endings",)),
@@ -253,11 +283,11 @@ MUTANTS = [Mutant(*each) for each in [
      "    return op.from_.first(std::min(op.from_.size(), record_size - (op.pending_ ? 1 : 0)));",
      ("tls/adversity", "tls/stream", "tls/transport")),
     ("traps: the error queue is cleared before a handshake", ENGINE,
-     "    ERR_clear_error();\n    const auto step = classify_sending(SSL_do_handshake(ssl_.get()));",
+     "    clear_errors();\n    const auto step = classify_sending(SSL_do_handshake(ssl_.get()));",
      "    const auto step = classify_sending(SSL_do_handshake(ssl_.get()));",
      ("tls/adversity", "tls/stream")),
     ("traps: the error queue is cleared before a read", ENGINE,
-     "    ERR_clear_error();\n    return classify(SSL_read_ex",
+     "    clear_errors();\n    return classify(SSL_read_ex",
      "    return classify(SSL_read_ex", ("tls/adversity", "tls/stream")),
     ("traps: a second key update request during a pending write", CALLS,
      "step connection::read_step(std::span<std::byte> into, std::size_t& count) {\n"

@@ -159,8 +159,10 @@ void loop_core::reap() {
         const auto failure = root->failure;
         const bool reported = root->is_main || !failure;
         root->handle().destroy();
-        if (!reported)
-            unhandled(failure);
+        if (!reported) {
+            const auto handler = unhandled; // which may replace itself
+            handler(failure);
+        }
     }
 }
 
@@ -207,8 +209,10 @@ void loop_core::drop_main() {
 void loop_core::turn() {
     const bool for_main = main_ != nullptr;
     ++turns_;
+    reap();
     dispatch_ready();
     const bool over = for_main ? main_ == nullptr : idle();
+    ++looks_;
     driver_->wait(over ? std::chrono::nanoseconds::zero() : time_to_wait(), *this);
     run_remote();
     expire();
@@ -246,6 +250,8 @@ void loop_core::run_remote() {
         const std::scoped_lock lock(remote_mutex_);
         woken_ = false;
         calls.swap(posted_);
+        while (loop_entry* entry = remote_.pop_front())
+            ready_.push_back(*entry);
     }
     for (auto call = calls.begin(); call != calls.end(); ++call) {
         try {
@@ -258,17 +264,6 @@ void loop_core::run_remote() {
                 driver_->wake();
             throw;
         }
-    }
-    for (;;) {
-        loop_entry* entry = nullptr;
-        {
-            const std::scoped_lock lock(remote_mutex_);
-            entry = remote_.pop_front();
-        }
-        if (!entry)
-            return;
-        dispatch(*entry, loop_entry::cause::remote, 0);
-        dispatch_ready();
     }
 }
 
@@ -286,7 +281,7 @@ void loop_core::expire() {
 }
 
 bool loop_core::idle() const {
-    if (roots_ || waiting_ != 0 || !ready_.empty() || !next_turn_.empty())
+    if (roots_ || ended_ || waiting_ != 0 || !ready_.empty() || !next_turn_.empty())
         return false;
     const std::scoped_lock lock(remote_mutex_);
     return posted_.empty();

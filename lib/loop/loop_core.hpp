@@ -71,6 +71,9 @@ struct loop_core final : private completion_sink {
         return true;
     }
 
+    /// How often the kernel was asked, what is under way counted.
+    [[nodiscard]] std::uint64_t looks() const noexcept { return looks_; }
+
     void operation_waits() noexcept { ++waiting_; }
     void operation_over() noexcept { --waiting_; }
 
@@ -115,6 +118,7 @@ struct loop_core final : private completion_sink {
     timer_heap timers_;
     int budget_ = budget_per_dispatch;
     std::uint64_t turns_ = 0;
+    std::uint64_t looks_ = 0;
     std::size_t waiting_ = 0; ///< operations that have not ended
 
     root_promise* roots_ = nullptr; ///< spawned tasks that have not ended

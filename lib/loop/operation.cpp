@@ -29,6 +29,8 @@ void operation::limit_within(loop_clock::duration time) noexcept {
 }
 
 bool operation::await_ready() {
+    if (state_ != state::fresh)
+        return true; // awaited once more: it stays what it was
     if (limits_.token().stop_requested()) {
         fail(errc::canceled);
         state_ = state::over;
@@ -56,6 +58,9 @@ wait_for operation::try_once() noexcept {
     } catch (const error& failure) {
         withdraw();
         fail(failure.code(), failure.details());
+    } catch (const std::system_error& failure) {
+        withdraw();
+        fail(failure.code());
     } catch (const std::bad_alloc&) {
         withdraw();
         fail(std::make_error_code(std::errc::not_enough_memory));
@@ -69,8 +74,7 @@ void operation::await_suspend(std::coroutine_handle<> waiter) {
     loop_->core().operation_waits();
     if (within_ != loop_clock::duration::max())
         limits_.until(detail::later(loop_->now(), within_));
-    if (limits_.deadline())
-        loop_->core().arm_timer(*this, *limits_.deadline());
+    arm_deadline();
     if (!wait(next_)) {
         end();
         return;
@@ -80,6 +84,11 @@ void operation::await_suspend(std::coroutine_handle<> waiter) {
 }
 
 /// Leaves the operation waiting for this and nothing else. False if it cannot: it has failed.
+void operation::arm_deadline() noexcept {
+    if (limits_.deadline() && !timer.armed)
+        loop_->core().arm_timer(*this, *limits_.deadline());
+}
+
 bool operation::wait(wait_for what) noexcept {
     auto& core = loop_->core();
     if (poll != 0 && what != next_)
@@ -106,8 +115,10 @@ bool operation::wait(wait_for what) noexcept {
 
 bool operation::poll_for(short events) noexcept {
     try {
-        if (poll == 0)
+        if (poll == 0) {
             loop_->core().arm_poll(*this, descriptor(), events);
+            look_ = loop_->core().looks();
+        }
         return true;
     } catch (const std::bad_alloc&) {
         withdraw();
@@ -121,6 +132,13 @@ bool operation::poll_for(short events) noexcept {
 void operation::on(cause why, short events) {
     switch (why) {
     case cause::turn:
+        if (waiting() && limits_.token().stop_requested()) {
+            interrupt(errc::canceled);
+            return;
+        }
+        if (waiting())
+            arm_deadline(); // if it was put off
+        [[fallthrough]];
     case cause::readiness:
         events_ = events;
         if (state_ == state::over || advance())
@@ -129,21 +147,21 @@ void operation::on(cause why, short events) {
     case cause::deadline:
         expired();
         return;
-    case cause::remote:
-        if (limits_.token().stop_requested())
-            interrupt(errc::canceled);
-        else if (advance())
-            waiter_.resume();
-        return;
     }
 }
 
-/// An operation that had used up its turn's budget was not waiting for anything but its turn.
+/// An operation that had used up its turn's budget was not waiting for anything but its turn. One
+/// whose poll the kernel has not been asked about gets one more turn, and no more than one: what it
+/// waits for may be there, and a peer that sends a little every turn must not put the end off.
 void operation::expired() noexcept {
-    if (expire() || (next_ == wait_for::next_turn && advance()))
+    if (expire() || (next_ == wait_for::next_turn && advance())) {
         end();
-    else
+    } else if (poll != 0 && look_ == loop_->core().looks() && !put_off_) {
+        put_off_ = true;
+        loop_->core().schedule_next_turn(*this);
+    } else {
         interrupt(errc::timed_out);
+    }
 }
 
 /// One more attempt, by the loop; true if it was the last. The coroutine is resumed only then.

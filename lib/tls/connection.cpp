@@ -62,7 +62,9 @@ bool connection::claim(stream_operation& op) {
         rider_ = &op;
         return true;
     }
-    if ((need.reading && reader_) || (need.writing && writer_)) {
+    const bool writes = op.call_ == call::write || op.call_ == call::write_pieces;
+    const bool beside_rider = rider_ && need.writing && !writes;
+    if ((need.reading && reader_) || (need.writing && writer_) || beside_rider) {
         op.fail(errc::busy);
         return false;
     }
@@ -104,7 +106,7 @@ wait_for connection::attempt(stream_operation& op) {
 /// The first operation performs the handshake, and two at a time share it: SSL_do_handshake(3)
 /// has no arguments that a retry could change.
 wait_for connection::progress(stream_operation& op) {
-    const bool reads = directions_of(op.call_).reading && op.call_ != call::handshake;
+    const bool reads = directions_of(op.call_).reading || !tls_.established();
     if (first_ && (reading_over_ || !reads))
         return fail(op, first_);
     if (!tls_.established()) {
@@ -150,13 +152,8 @@ wait_for connection::fail(stream_operation& op, const failure& reported) {
     const failure why = reported; // NOLINT(performance-unnecessary-copy-initialization)
     const bool sending_failed = !directions_of(op.call_).reading && tls_.established() &&
                                 !reading_over_ && tls_.socket().write_error() != 0;
-    if (sending_failed) {
-        // OpenSSL still holds the record, and reading goes on: repeat the call, into the void.
-        std::size_t ignored = 0;
-        if (!op.from_.empty())
-            static_cast<void>(tls_.settle(next_record(op), ignored));
+    if (sending_failed)
         look_for_alert();
-    }
     note_failure(why, !sending_failed);
     op.fail(first_.code, first_.details);
     return wait_for::nothing;

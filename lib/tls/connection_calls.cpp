@@ -98,6 +98,8 @@ wait_for connection::write(stream_operation& op) {
         std::size_t count = 0;
         const auto step = write_step(op, count);
         op.pending_ = step == step::want_write;
+        if (tls_.socket().write_error() != 0)
+            return fail(op, tls_.write_failure());
         switch (step) {
         case step::done:
             advance(op, count);
@@ -137,6 +139,13 @@ wait_for connection::past_handshake(stream_operation& op) {
     case step::want_read:
     case step::want_write:
         break;
+    }
+    if (step == step::done && reader_ == &op) { // a shutdown is itself the reader to wait for
+        std::array<std::byte, 4096> dropped;
+        std::size_t count = 0;
+        static_cast<void>(read_step(dropped, count));
+        OPENSSL_cleanse(dropped.data(), count);
+        return wait_for::next_turn;
     }
     if (!tls_.in_handshake())
         return tls_.socket().spilled() ? wait_for::notification : wait_for::nothing;

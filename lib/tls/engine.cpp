@@ -57,7 +57,7 @@ engine::engine(const context& settings, int fd, const std::string& server_name)
 // there, another connection's leftovers too.
 
 step engine::handshake() {
-    transport_.set_mode(transport::write_mode::handshake);
+    transport_.set_mode(transport::write_mode::direct);
     clear_errors();
     const auto step = classify_sending(SSL_do_handshake(ssl_.get()));
     if (step == step::done)

@@ -10,7 +10,8 @@
 
 namespace ringtls::detail {
 
-/// errno is set last in each: OpenSSL reads it to tell whether a failed ticket write matters.
+/// A failed send is no failure to OpenSSL, which would keep the record and refuse other calls until
+/// it had left: the record is swallowed, write_error() tells, and what arrived can still be read.
 struct transport::method {
     static transport& of(BIO* bio) noexcept { return *static_cast<transport*>(BIO_get_data(bio)); }
 
@@ -86,19 +87,13 @@ int transport::read(BIO* bio, char* into, int size) noexcept {
 }
 
 int transport::write(BIO* bio, const char* from, int size) noexcept {
-    if (write_error_ != 0 && mode_ != write_mode::direct)
-        return size;
     const auto whole = std::as_bytes(std::span(from, static_cast<std::size_t>(size)));
-    const auto sent = !flush() || write_error_ != 0 ? 0 : send(whole);
+    const auto sent = flush() ? send(whole) : 0;
     if (sent == size)
         return size;
-    if (write_error_ != 0) {
-        if (mode_ != write_mode::direct)
-            return size;
-        errno = write_error_;
-        return -1;
-    }
-    if (may_spill())
+    if (write_error_ != 0)
+        return size;
+    if (mode_ != write_mode::direct)
         return take_rest(bio, whole.subspan(static_cast<std::size_t>(sent)), size);
     if (sent > 0)
         return static_cast<int>(sent);
@@ -122,8 +117,7 @@ int transport::take_rest(BIO* bio, std::span<const std::byte> rest, int size) no
         spill_.insert(spill_.end(), rest.begin(), rest.end());
     } catch (const std::bad_alloc&) {
         give_up_writing(ENOMEM);
-        errno = ENOMEM;
-        return -1;
+        return size;
     }
     ++counters_.spills;
     return size;
@@ -131,7 +125,7 @@ int transport::take_rest(BIO* bio, std::span<const std::byte> rest, int size) no
 
 /// The number of bytes that the socket took: 0 if it is full, or failed for good, which is noted.
 std::ptrdiff_t transport::send(std::span<const std::byte> from) noexcept {
-    while (!full_) {
+    while (!full_ && write_error_ == 0) {
         const auto sent = ::send(fd_, from.data(), from.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
         ++counters_.sends;
         if (sent >= 0) {
@@ -150,7 +144,7 @@ std::ptrdiff_t transport::send(std::span<const std::byte> from) noexcept {
 }
 
 bool transport::flush() {
-    while (spilled() && !full_ && write_error_ == 0) {
+    while (spilled() && !full_) {
         const auto sent = send(std::span(spill_).subspan(spill_begin_));
         spill_begin_ += static_cast<std::size_t>(sent);
         if (spill_begin_ >= spill_.size()) {

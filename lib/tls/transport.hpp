@@ -21,10 +21,9 @@ namespace ringtls::detail {
 class transport {
   public:
     enum class write_mode {
-        direct,    ///< what the socket does not take is refused: OpenSSL wants to write
-        handshake, ///< the same, but a failed socket swallows it
-        spill,     ///< it is taken into the spill, up to a bound; a failed socket swallows it
-        settle,    ///< it is taken into the spill, which a single record cannot overfill
+        direct, ///< what the socket does not take is refused: OpenSSL wants to write
+        spill,  ///< it is taken into the spill, up to a bound
+        settle, ///< it is taken into the spill, which a single record cannot overfill
     };
 
     /// A peer that asks for answers but reads none can make us keep no more bytes than this, beside
@@ -63,7 +62,8 @@ class transport {
     /// Sends what it can of the spill: nothing if the socket is known to be full. True if nothing
     /// is left of it.
     bool flush();
-    /// Drops the spill and swallows what is written from now on: the socket will take no more.
+    /// Drops the spill, and swallows what is written from now on, in each mode: the socket will
+    /// take no more.
     void give_up_writing(int code) noexcept;
 
     [[nodiscard]] bool ended() const noexcept { return ended_; }
@@ -79,9 +79,6 @@ class transport {
     int read(BIO* bio, char* into, int size) noexcept;
     int write(BIO* bio, const char* from, int size) noexcept;
     std::ptrdiff_t send(std::span<const std::byte> from) noexcept;
-    [[nodiscard]] bool may_spill() const noexcept {
-        return mode_ == write_mode::spill || mode_ == write_mode::settle;
-    }
     int take_rest(BIO* bio, std::span<const std::byte> rest, int size) noexcept;
 
     int fd_;

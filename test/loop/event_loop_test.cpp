@@ -37,6 +37,7 @@ using ringtls::manual_clock;
 using ringtls::poll_events;
 using ringtls::task;
 using ringtls::test::descriptor;
+using ringtls::test::gate;
 using ringtls::test::make_eventfd;
 using ringtls::test::pipe_ends;
 using ringtls::test::socket_ends;
@@ -326,6 +327,59 @@ TEST_CASE("When the handler throws out of run(task), the task is destroyed with 
     CHECK_THROWS_WITH_AS(static_cast<void>(loop.run(main())), "out", std::runtime_error);
     CHECK(left == 1);
     loop.run();
+}
+
+TEST_CASE("What waits behind an exception out of run() is not lost") {
+    event_loop loop;
+    loop.on_unhandled([](const std::exception_ptr& thrown) { std::rethrow_exception(thrown); });
+    std::stop_source stop;
+    const auto stopped = [&]() -> task<> { co_await loop.sleep(1h).cancel_on(stop.get_token()); };
+    const auto stopper = [&]() -> task<> {
+        co_await loop.yield();
+        stop.request_stop();
+    };
+    loop.spawn(stopped());
+    loop.spawn(stopped());
+    loop.spawn(stopper());
+    CHECK_THROWS_AS(loop.run(), error);
+    CHECK_THROWS_AS(loop.run(), error);
+    loop.run();
+}
+
+TEST_CASE("Each of two tasks that throw in one turn is reported") {
+    event_loop loop;
+    loop.on_unhandled([](const std::exception_ptr& thrown) { std::rethrow_exception(thrown); });
+    gate both;
+    const auto first = [&]() -> task<> {
+        co_await both.passed();
+        throw std::runtime_error("one");
+    };
+    const auto second = [&]() -> task<> {
+        co_await loop.yield();
+        both.open();
+        throw std::runtime_error("two");
+    };
+    loop.spawn(first());
+    loop.spawn(second());
+    CHECK_THROWS_AS(loop.run(), std::runtime_error);
+    CHECK_THROWS_AS(loop.run(), std::runtime_error);
+    loop.run();
+}
+
+TEST_CASE("A handler may replace itself") {
+    event_loop loop;
+    int calls = 0;
+    loop.on_unhandled([&loop, &calls, name = std::string(100, 'x')](const std::exception_ptr&) {
+        loop.on_unhandled([](const std::exception_ptr&) {});
+        calls += static_cast<int>(name.size());
+    });
+    const auto thrower = []() -> task<> {
+        throw std::runtime_error("first");
+        co_return;
+    };
+    loop.spawn(thrower());
+    loop.run();
+    CHECK(calls == 100);
 }
 
 TEST_CASE("Without a handler, what a spawned task throws is printed and ends the program") {

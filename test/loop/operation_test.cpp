@@ -12,12 +12,14 @@
 
 #include <doctest/doctest.h>
 
+#include <cerrno>
 #include <chrono>
 #include <deque>
 #include <new>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -44,6 +46,7 @@ struct script {
     std::deque<wait_for> answers; ///< of its attempts, in order; after them it is over
     bool claimable = true;
     bool out_of_memory = false; ///< thrown by the attempt after the answers
+    bool refused = false;       ///< a std::system_error, likewise
     int attempts = 0;
     int withdrawals = 0;
     probe* self = nullptr; ///< while it lives
@@ -81,6 +84,8 @@ class probe final : public ringtls::basic_operation<probe, int> {
         }
         if (by_->out_of_memory)
             throw std::bad_alloc();
+        if (by_->refused)
+            throw std::system_error(EAGAIN, std::system_category());
         return wait_for::nothing;
     }
     void withdraw() noexcept override { ++by_->withdrawals; }
@@ -469,6 +474,34 @@ TEST_CASE("Destroying a frame whose stop was requested, but not yet seen by the 
     whole.destroy();
     on.turn();
     CHECK_FALSE(on.ended.has_value());
+    CHECK(on.by.withdrawals == 1);
+}
+
+TEST_CASE("A system error thrown by an attempt is the operation's failure") {
+    bench on;
+    on.by.refused = true;
+    const auto whole = on.start();
+    REQUIRE(whole.ended());
+    CHECK(on.failure() == std::errc::resource_unavailable_try_again);
+    CHECK(on.by.withdrawals == 1);
+}
+
+TEST_CASE("An operation that is awaited again completes as it did") {
+    bench on;
+    on.by.answers = {wait_for::notification};
+    const auto twice = [](bench& by) -> started {
+        auto op = by.make();
+        by.ended.emplace(co_await as_result(op.within(1s)));
+        CHECK(by.failure() == errc::timed_out);
+        by.ended.reset();
+        by.ended.emplace(co_await as_result(op.within(1s)));
+    };
+    const auto whole = twice(on);
+    on.clock.advance(1s);
+    on.turn();
+    REQUIRE(whole.ended());
+    CHECK(on.failure() == errc::timed_out);
+    CHECK(on.by.attempts == 1);
     CHECK(on.by.withdrawals == 1);
 }
 

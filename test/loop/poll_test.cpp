@@ -22,6 +22,7 @@ namespace {
 using ringtls::as_result;
 using ringtls::errc;
 using ringtls::event_loop;
+using ringtls::manual_clock;
 using ringtls::poll_events;
 using ringtls::task;
 using ringtls::test::descriptor;
@@ -159,6 +160,28 @@ TEST_CASE("A wait that timed out is over: what comes later ends the next wait") 
         const auto next = co_await as_result(loop.poll(pipe.reader.fd(), poll_events::readable));
         CHECK(next.has_value());
     }());
+}
+
+TEST_CASE("A wait without time answers what there is, whenever in a turn it begins") {
+    const manual_clock clock;
+    event_loop loop(ringtls::event_loop_options().clock(clock));
+    pipe_ends pipe;
+    pipe.writer.put("x");
+    loop.run([](event_loop& on, int fd) -> task<> {
+        const auto silent = ringtls::test::make_eventfd(0);
+        for (int busy = 0; busy < 70; ++busy) {
+            CAPTURE(busy);
+            co_await on.yield();
+            for (int i = 0; i < busy; ++i)
+                co_await on.sleep(0s);
+            const auto there = co_await as_result(on.poll(fd, poll_events::readable).within(0s));
+            CHECK(there);
+            const auto not_there =
+                co_await as_result(on.poll(silent.fd(), poll_events::readable).within(0s));
+            REQUIRE(!not_there);
+            CHECK(not_there.error().code() == errc::timed_out);
+        }
+    }(loop, pipe.reader.fd()));
 }
 
 TEST_CASE("A frame that is destroyed while it waits is not resumed by what comes later") {

@@ -579,6 +579,39 @@ TEST_CASE("shutdown waits for room for its close_notify, though the peer's has c
     CHECK(over);
 }
 
+TEST_CASE("no writing call after a failed send takes away what can still be read") {
+    const auto handshake = [](stream& at) { return at.handshake(); };
+    const auto close_write = [](stream& at) { return at.close_write(); };
+    const auto after = [](auto call) {
+        loopback link;
+        link.loop.run([](loopback& on, auto what) -> task<> {
+            co_await on.server.write("abc");
+            co_await on.server.close_write();
+            test::drop(on.server);
+            const auto written = co_await as_result(on.client.write("hello?"));
+            CHECK(!written);
+            static_cast<void>(co_await as_result(what(on.client)));
+            const auto rest = co_await test::read_to_end(on.client);
+            CHECK(rest.size() == 3);
+        }(link, call));
+    };
+    after(handshake);
+    after(close_write);
+}
+
+TEST_CASE("shutdown during a renegotiation drops the data that stands in its way") {
+    loopback link(test::variants[1], 0, renegotiating_client(), renegotiating_server());
+    link.loop.run([](stream& from) -> task<> { co_await from.write("abc"); }(link.server));
+    REQUIRE(SSL_renegotiate(link.client.native_handle()) == 1);
+    link.loop.spawn([](stream& at) -> task<> {
+        const auto got = co_await test::read_to_end(at);
+        CHECK(got.empty());
+        co_await at.shutdown();
+    }(link.server));
+    link.loop.run(test::shut_down(link.client));
+    link.loop.run();
+}
+
 TEST_CASE("close_write during a renegotiation waits for its end and harms nothing") {
     loopback link(test::variants[1], 0, renegotiating_client(), renegotiating_server());
     REQUIRE(SSL_renegotiate(link.client.native_handle()) == 1);

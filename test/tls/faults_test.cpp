@@ -134,6 +134,7 @@ void operator delete[](void* old, std::size_t) noexcept {
 namespace ringtls {
 namespace {
 
+using namespace std::chrono_literals;
 using test::act;
 using test::conversation;
 
@@ -341,6 +342,36 @@ TEST_CASE("each allocation of a conversation can fail") {
             sweep_allocations(with, allocating, "OpenSSL's");
             sweep_allocations(with, allocating_with_new, "ours");
         }
+    }
+}
+
+TEST_CASE("no memory for the spill ends writing, and leaves reading as it was") {
+    for (const bool gathered : {true, false}) {
+        CAPTURE(gathered);
+        test::loopback link(1);
+        link.loop.run([](test::loopback& on, bool in_pieces) -> task<> {
+            const auto much = test::random_bytes(500'000);
+            std::vector<std::span<const std::byte>> pieces;
+            for (std::size_t at = 0; at < much.size(); at += 1000)
+                pieces.push_back(std::span(much).subspan(at, 1000));
+            co_await on.server.write("abc");
+            allocating_with_new.arm(1);
+            if (in_pieces) {
+                const auto written = co_await as_result(on.client.write(pieces));
+                REQUIRE(!written);
+                CHECK(written.error().code() == std::errc::not_enough_memory);
+            } else {
+                const auto late = co_await as_result(on.client.write(much).within(0s));
+                REQUIRE(!late);
+                CHECK(late.error().code() == errc::timed_out);
+            }
+            CHECK(allocating_with_new.disarm() > 0);
+            std::array<std::byte, 3> got;
+            co_await on.client.read_exactly(got);
+            const auto again = co_await as_result(on.client.write("x"));
+            REQUIRE(!again);
+            CHECK(again.error().code() == std::errc::not_enough_memory);
+        }(link, gathered));
     }
 }
 

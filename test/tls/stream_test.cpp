@@ -451,6 +451,35 @@ TEST_CASE("a key update occupies the writing direction, and waits behind a write
     link.loop.run();
 }
 
+TEST_CASE("beside a key update that waits for room only a write may begin") {
+    loopback link(1);
+    const auto much = test::random_bytes(500'000);
+    std::stop_source stop;
+    const auto code_of = [](auto call) -> task<std::error_code> {
+        const auto ended = co_await as_result(call().within(0s));
+        co_return ended ? std::error_code() : ended.error().code();
+    };
+    link.loop.spawn([](stream& to, const bytes& all, std::stop_token token) -> task<> {
+        const auto stopped = co_await as_result(to.write(all).cancel_on(token));
+        CHECK(!stopped);
+    }(link.client, much, stop.get_token()));
+    link.loop.run(test::settle(link.loop));
+    link.loop.spawn([](stream& at) -> task<> {
+        const auto cut_off = co_await as_result(at.key_update(key_update_request::not_requested));
+        CHECK(!cut_off);
+    }(link.client));
+    link.loop.run(test::settle(link.loop));
+    stop.request_stop();
+    link.loop.run(test::settle(link.loop));
+    const auto update = [&] { return link.client.key_update(key_update_request::not_requested); };
+    CHECK(link.loop.run(code_of(update)) == errc::busy);
+    CHECK(link.loop.run(code_of([&] { return link.client.close_write(); })) == errc::busy);
+    CHECK(link.loop.run(code_of([&] { return link.client.shutdown(); })) == errc::busy);
+    CHECK(link.loop.run(code_of([&] { return link.client.write("x"); })) == errc::timed_out);
+    test::drop(link.server);
+    link.loop.run();
+}
+
 TEST_CASE("readable completes when a read would not wait, and takes nothing") {
     loopback link;
     link.loop.run([](loopback& on) -> task<> {

@@ -56,9 +56,9 @@ namespace detail {
 /// (an entry is in at most one of each), kept here so that waiting allocates nothing.
 class loop_entry {
   public:
-    /// turn: it was scheduled. readiness: its poll completed. deadline: its timer expired.
-    /// remote: another thread, or a stop, asked for it.
-    enum class cause { turn, readiness, deadline, remote };
+    /// turn: it was scheduled, here or by another thread, or a stop was requested. readiness: its
+    /// poll completed. deadline: its timer expired.
+    enum class cause { turn, readiness, deadline };
 
     struct list_hook {
         loop_entry* previous = nullptr;
@@ -84,7 +84,7 @@ class loop_entry {
     list_hook remote_hook;
     timer_hook timer;
     std::atomic<bool> remote = false; ///< another thread, or a stop, has asked for it, ever
-    std::uint64_t poll = 0; ///< the driver's token of the poll in flight; 0: none
+    std::uint64_t poll = 0;           ///< the driver's token of the poll in flight; 0: none
 
   protected:
     ~loop_entry() = default;
@@ -193,6 +193,7 @@ class operation : private detail::loop_entry {
     [[nodiscard]] wait_for try_once() noexcept;
     [[nodiscard]] bool wait(wait_for what) noexcept;
     [[nodiscard]] bool poll_for(short events) noexcept;
+    void arm_deadline() noexcept;
     void expired() noexcept;
     void end() noexcept;
     void finish() noexcept;
@@ -210,6 +211,8 @@ class operation : private detail::loop_entry {
     wait_for next_ = wait_for::nothing;
     state state_ = state::fresh;
     short events_ = 0;
+    bool put_off_ = false;   ///< its deadline, by a turn
+    std::uint64_t look_ = 0; ///< the loop's looks at the kernel when its poll was armed
 };
 
 /// An operation with modifiers, pointing at it: it is an awaiter itself, and trivially copyable.
