@@ -338,7 +338,7 @@ MUTANTS = [Mutant(*each) for each in [
      ("tls/memory", "tls/allocation")),
     ("traps: a call ends with a record", CONTEXT,
      "SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS", "SSL_MODE_RELEASE_BUFFERS",
-     ("tls/stream", "tls/adversity", "tls/cancellation")),
+     ("tls/stream", "tls/adversity")),
     # ---- secure by default ----
     ("secure: clients verify", CONTEXT,
      "    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, engine::callbacks::verify);\n    if",
