@@ -133,8 +133,9 @@ void operation::on(cause why, short events) {
     switch (why) {
     case cause::turn:
         if (waiting() && limits_.token().stop_requested()) {
-            interrupt(errc::canceled);
-            return;
+            withdraw();
+            fail(errc::canceled);
+            finish();
         }
         if (waiting())
             arm_deadline(); // if it was put off

@@ -43,7 +43,6 @@ class encounter final : public judge {
     [[nodiscard]] bool over() const;
     /// What must hold at the end. Counts it.
     void conclude();
-    [[nodiscard]] std::size_t progress() const noexcept { return last_progress_; }
 
   private:
     enum class refusal { wrong_name, distrust, no_certificate, version };

@@ -250,7 +250,16 @@ void side::written(const result<std::size_t>& done) {
     writing_failed(done.error());
 }
 
+/// Beside a key update that waits only a write may begin.
+task<> side::let_rider_end() {
+    while (stream_ && riding_ && !rider_.ended())
+        co_await world_.loop.yield();
+}
+
 task<> side::update_keys() {
+    co_await let_rider_end();
+    if (!stream_ || key_updates_left_ == 0)
+        co_return;
     --key_updates_left_;
     const auto request =
         write_.luck.one_in(2) ? key_update_request::requested : key_update_request::not_requested;
@@ -264,6 +273,9 @@ task<> side::update_keys() {
 }
 
 task<> side::close_write() {
+    co_await let_rider_end();
+    if (!stream_)
+        co_return;
     begin_operation(write_, "close_write");
     const auto closed = co_await as_result(
         stream_->close_write().until(write_.until).cancel_on(write_.stop.get_token()));
@@ -300,6 +312,9 @@ task<> side::end_of_writing() {
 
 test::started side::shutting_down() {
     while (stream_ && !write_over_) {
+        co_await let_rider_end();
+        if (!stream_)
+            co_return;
         begin_operation(write_, "shutdown");
         const auto ended = co_await as_result(
             stream_->shutdown().until(write_.until).cancel_on(write_.stop.get_token()));

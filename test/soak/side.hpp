@@ -104,6 +104,7 @@ class side {
     task<> end_of_reading();
     task<> shake_hands();
     task<> write_some();
+    task<> let_rider_end();
     task<> update_keys();
     task<> close_write();
     task<> end_of_writing();

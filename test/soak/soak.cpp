@@ -22,7 +22,6 @@
 #include <cstring>
 #include <random>
 #include <string_view>
-#include <thread>
 
 namespace ringtls::soak {
 namespace {
@@ -110,8 +109,6 @@ class soak {
     world world_;
     real_clock::time_point began_ = real_clock::now();
     real_clock::time_point shown_ = began_;
-    std::size_t progress_ = 0;
-    std::size_t idle_ = 0; ///< turns in which no connection got anywhere
     std::size_t descriptors_at_start_ = 0;
     std::optional<std::size_t> polls_at_start_;
     bool heap_counted_ = heap_is_counted();
@@ -170,22 +167,14 @@ task<> soak::round(std::size_t connections, std::size_t at_once) {
     }
 }
 
-/// A turn in which nobody got anywhere, after others like it, waits a little: what is missing is up
-/// to the kernel (TCP's timers) or to the other thread, and a hang is counted in turns.
 void soak::one_turn(std::vector<std::unique_ptr<encounter>>& live) {
     world_.clock.advance(1ms);
-    std::size_t progress = 0;
     for (const auto& each : live) {
         each->turn();
-        progress += each->progress();
         if (each->over())
             each->conclude();
     }
     std::erase_if(live, [](const auto& each) { return each->over(); });
-    idle_ = progress == progress_ ? idle_ + 1 : 0;
-    progress_ = progress;
-    if (idle_ > 100)
-        std::this_thread::sleep_for(1ms);
     if (world_.loop.counters().turns % 512 == 0)
         look_at_resources();
 }
