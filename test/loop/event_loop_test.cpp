@@ -639,6 +639,23 @@ TEST_CASE("What a run's last coroutine closes is closed when the run returns") {
     CHECK((end.revents & POLLHUP) != 0);
 }
 
+TEST_CASE("What a run without a task closes last is closed when the run returns") {
+    event_loop loop;
+    auto ends = socket_ends::unix_pair();
+    const auto wait = [&]() -> started { co_await loop.poll(ends.a.fd(), poll_events::readable); };
+    auto waiting = wait();
+    loop.post([&] {
+        loop.post([&] {
+            waiting.destroy();
+            ends.a.close();
+        });
+    });
+    loop.run();
+    pollfd end = {ends.b.fd(), POLLIN, 0};
+    REQUIRE(::poll(&end, 1, 0) == 1);
+    CHECK((end.revents & POLLHUP) != 0);
+}
+
 TEST_CASE("A loop counts its turns, polls, completions and system calls") {
     event_loop loop;
     const auto ready = make_eventfd(1);

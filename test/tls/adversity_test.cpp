@@ -6,6 +6,8 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <algorithm>
+
 namespace ringtls {
 namespace {
 
@@ -34,6 +36,55 @@ TEST_CASE("what others leave in OpenSSL's error queue is taken for no failure of
     CHECK(late(link, [&](stream& at) { return at.write(much); }) == errc::timed_out);
     CHECK(late(link, [](stream& at) { return at.shutdown(); }) == errc::timed_out);
     ERR_clear_error();
+}
+
+TEST_CASE("nor is it when half a record has come") {
+    for (const bool looks : {false, true}) {
+        CAPTURE(looks);
+        loopback link;
+        bool over = false;
+        link.loop.spawn([](stream& at, bool only_looks, bool& ended) -> task<> {
+            std::array<std::byte, 8> buffer;
+            if (only_looks)
+                static_cast<void>(co_await as_result(at.readable()));
+            else
+                static_cast<void>(co_await as_result(at.read(buffer)));
+            ended = true;
+        }(link.client, looks, over));
+        link.loop.run(test::settle(link.loop));
+        REQUIRE(::send(link.ends.server_fd, "\x17\x03\x03", 3, 0) == 3);
+        ERR_raise(ERR_LIB_USER, ERR_R_INTERNAL_ERROR);
+        link.loop.run(test::settle(link.loop));
+        CHECK(!over);
+        test::drop(link.server);
+        link.loop.run();
+        CHECK(over);
+    }
+}
+
+TEST_CASE("a flood of tickets is taken in parts, so that others have their turn") {
+    loopback link(test::variants[2]);
+    SSL* const server = link.server.native_handle();
+    for (int i = 0; i < 500; ++i)
+        REQUIRE(SSL_new_session_ticket(server) == 1);
+    REQUIRE(SSL_do_handshake(server) == 1);
+    bool over = false;
+    link.loop.spawn([](stream& from, bool& done) -> task<> {
+        std::array<std::byte, 4> buffer;
+        co_await from.read_exactly(buffer);
+        done = true;
+    }(link.client, over));
+    link.loop.spawn([](stream& to) -> task<> { co_await to.write("done"); }(link.server));
+    std::uint64_t most = 0;
+    link.loop.run([](loopback& on, const bool& done, std::uint64_t& in_a_turn) -> task<> {
+        while (!done) {
+            const auto before = on.client.counters().receives;
+            co_await on.loop.yield();
+            in_a_turn = std::max(in_a_turn, on.client.counters().receives - before);
+        }
+    }(link, over, most));
+    CHECK(link.client.counters().bytes_received > 100'000);
+    CHECK(most <= 8); // four an attempt
 }
 
 TEST_CASE("a failure leaves nothing of its own in OpenSSL's error queue") {

@@ -289,31 +289,36 @@ TEST_CASE("what a writer takes of the input after the reader has looked reaches 
 }
 
 TEST_CASE("two key updates asked for by the peer while a write is pending lose nothing") {
-    loopback link(1);
-    const auto data = test::random_bytes(1'000'000);
-    bytes got(data.size());
-    bool write_over = false;
-    link.loop.spawn([](stream& to, const bytes& all, bool& over) -> task<> {
-        co_await to.write(all);
-        over = true;
-    }(link.client, data, write_over));
-    link.loop.spawn([](stream& from) -> task<> {
-        std::array<std::byte, 4> buffer;
-        co_await from.read_exactly(buffer);
-    }(link.client));
-    link.loop.run([](loopback& on) -> task<> {
-        co_await test::settle(on.loop);
-        co_await on.server.key_update(key_update_request::requested);
-        co_await on.server.key_update(key_update_request::requested);
-        co_await test::settle(on.loop);
-    }(link));
-    CHECK(!write_over);
-    CHECK(link.client.counters().spills > 0);
-    link.loop.run(test::read_all(link.server, got));
-    CHECK(got == data);
-    link.loop.run([](stream& to) -> task<> { co_await to.write("done"); }(link.server));
-    link.loop.run();
-    CHECK(write_over);
+    for (const bool looks_first : {false, true}) {
+        CAPTURE(looks_first);
+        loopback link(1);
+        const auto data = test::random_bytes(1'000'000);
+        bytes got(data.size());
+        bool write_over = false;
+        link.loop.spawn([](stream& to, const bytes& all, bool& over) -> task<> {
+            co_await to.write(all);
+            over = true;
+        }(link.client, data, write_over));
+        link.loop.spawn([](stream& from, bool looks) -> task<> {
+            std::array<std::byte, 4> buffer;
+            if (looks)
+                co_await from.readable();
+            co_await from.read_exactly(buffer);
+        }(link.client, looks_first));
+        link.loop.run([](loopback& on) -> task<> {
+            co_await test::settle(on.loop);
+            co_await on.server.key_update(key_update_request::requested);
+            co_await on.server.key_update(key_update_request::requested);
+            co_await test::settle(on.loop);
+        }(link));
+        CHECK(!write_over);
+        CHECK(link.client.counters().spills > 0);
+        link.loop.run(test::read_all(link.server, got));
+        CHECK(got == data);
+        link.loop.run([](stream& to) -> task<> { co_await to.write("done"); }(link.server));
+        link.loop.run();
+        CHECK(write_over);
+    }
 }
 
 TEST_CASE("both sides update their keys, and ask for the peer's, under load both ways") {

@@ -7,6 +7,8 @@
 
 #include <ringtls/tls/stream.hpp>
 
+#include <openssl/ssl.h>
+
 #include <string>
 
 namespace ringtls {
@@ -197,6 +199,23 @@ TEST_CASE("a write's deadline is for all of it, and what it says was accepted ar
         }(link));
         end(link);
     }
+}
+
+TEST_CASE("a cancelled write takes little more than a record to its end, however small") {
+    loopback link(1, test::trusting(), test::serving(), true);
+    REQUIRE(SSL_set_tlsext_max_fragment_length(link.client.native_handle(),
+                                               TLSEXT_max_fragment_length_512) == 1);
+    run_all(link.loop, test::shake_hands(link.client), test::shake_hands(link.server));
+    const auto before = link.client.counters().bytes_sent;
+    const auto accepted = link.loop.run([](stream& to) -> task<std::size_t> {
+        const bytes much(1 << 20);
+        const auto late = co_await as_result(to.write(much).within(0s));
+        REQUIRE(!late);
+        co_return late.error().bytes();
+    }(link.client));
+    CHECK(accepted > 512);
+    // The repeated call takes the record under way to its end, and one more.
+    CHECK(accepted <= link.client.counters().bytes_sent - before + 2 * 512);
 }
 
 TEST_CASE("shutdown's deadline is for all of it, however much still comes") {
