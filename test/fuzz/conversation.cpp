@@ -15,6 +15,8 @@ namespace {
 
 /// A connection that uses more has no bound: SSL, spill and certificates are far below.
 constexpr std::size_t memory_allowed = 256 * 1024;
+/// Of a call that is remembered, with its coroutine's frame, beside its buffer.
+constexpr std::size_t call_overhead = 1024;
 /// Of the peer's own, beyond which it makes no more.
 constexpr std::size_t output_allowed = 64 * 1024;
 /// Turns of the loop after which what has not ended never will.
@@ -375,7 +377,9 @@ void conversation::repeat(std::size_t at, std::size_t size) {
 }
 
 void conversation::peer_write(std::size_t size) {
-    if (sent_.size() + size > pattern().size() || peer_.output().size() > output_allowed)
+    // A renegotiation makes OpenSSL forget that it has sent close_notify.
+    if (peer_closed_ || sent_.size() + size > pattern().size() ||
+        peer_.output().size() > output_allowed)
         return;
     const auto data = pattern().subspan(sent_.size(), size);
     const auto updates = peer_.key_updates();
@@ -444,7 +448,7 @@ void conversation::check_memory() {
     auto known = peer_.output().capacity() + peer_.received().capacity() + sent_.capacity() +
                  forwarded_.capacity();
     for (const auto& each : calls_)
-        known += each.into.size();
+        known += each.into.size() + call_overhead;
     require(__sanitizer_get_current_allocated_bytes() <= memory_ + known + memory_allowed,
             "a connection's memory is bounded");
 }
