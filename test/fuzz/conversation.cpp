@@ -407,6 +407,8 @@ void conversation::peer_closes() {
 void conversation::forge(std::uint8_t type, std::span<const std::uint8_t> content,
                          std::size_t padding, std::size_t times) {
     hostile();
+    if (type == 0) // padding: what is before it would be the type (RFC 8446, section 5.4)
+        return;
     for (std::size_t i = 0; i < times && peer_.output().size() <= output_allowed; ++i) {
         if (!peer_.forge(type, content, padding))
             return;
