@@ -6,7 +6,7 @@
 #
 #   sh test/fuzz.sh MINUTES [TARGET...]   a long run: the minutes are shared out among the targets
 #   sh test/fuzz.sh -r RUNS [TARGET...]   so many executions of each, of the fast ones ten times as
-#                                         many, from the seeds alone: the same inputs each time
+#                                         many, from the seeds alone
 #
 # Everything is in build/fuzz: what a long run has learnt, for the next one, in corpus; inputs that
 # found something in findings. Seeds are in test/fuzz/seeds, and more are made at the start, which

@@ -83,12 +83,12 @@ void operation::await_suspend(std::coroutine_handle<> waiter) {
         stop_.emplace(limits_.token(), stop_hook{this});
 }
 
-/// Leaves the operation waiting for this and nothing else. False if it cannot: it has failed.
 void operation::arm_deadline() noexcept {
     if (limits_.deadline() && !timer.armed)
         loop_->core().arm_timer(*this, *limits_.deadline());
 }
 
+/// Leaves the operation waiting for this and nothing else. False if it cannot: it has failed.
 bool operation::wait(wait_for what) noexcept {
     auto& core = loop_->core();
     if (poll != 0 && what != next_)
