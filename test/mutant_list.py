@@ -131,6 +131,11 @@ MUTANTS = [Mutant(*each) for each in [
     ("key_update: made only when nothing waits to leave", CALLS,
      "    if (!tls_.socket().flush())\n        return wait_for::notification;\n    settle_write();",
      "    settle_write();", ("tls/memory", "tls/adversity", "tls/slow_peers")),
+    ("renegotiation: a write that data keeps from its end ends with the connection", CALLS,
+     "    if ((op.ready_events() & (POLLERR | POLLHUP)) == 0)\n        return wait_for::hangup;\n",
+     "    return wait_for::notification;\n", ("tls/endings",)),
+    ("renegotiation: a write that data keeps from its end goes on behind a reader", CONNECTION,
+     " || op->waits(wait_for::hangup) ||\n", " ||\n", ("tls/endings", "tls/duplex")),
     # ---- limits ----
     ("within: counts from when the operation is awaited", OPERATION,
      "    if (within_ != loop_clock::duration::max())\n"
@@ -301,7 +306,7 @@ MUTANTS = [Mutant(*each) for each in [
      "waiting + rest.size() > spill_bound", "waiting + rest.size() > (spill_bound << 10)",
      ("tls/adversity", "tls/memory", "tls/slow_peers")),
     ("traps: a reader that takes what a writer waits for wakes it", CONNECTION,
-     "            ((consumed && op->waits(wait_for::readable)) ||\n", "            ((false) ||\n",
+     "(consumed && op->waits(wait_for::readable))", "(false)",
      ("tls/duplex", "tls/adversity")),
     ("traps: a write during a renegotiation waits for its end", CALLS,
      "    return tls_.renegotiating() ? past_handshake(op) : wait_for::nothing;",

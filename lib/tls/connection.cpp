@@ -212,7 +212,7 @@ void connection::withdraw(stream_operation& op) noexcept {
 void connection::wake_others(const stream_operation& but, bool consumed) noexcept {
     for (auto* op : {reader_, writer_, rider_}) {
         if (op && op != &but &&
-            ((consumed && op->waits(wait_for::readable)) ||
+            ((consumed && op->waits(wait_for::readable)) || op->waits(wait_for::hangup) ||
              (op->waits(wait_for::notification) && !tls_.socket().spilled())))
             op->schedule();
     }

@@ -49,6 +49,7 @@ class connection final : private loop_entry {
     wait_for write(stream_operation& op);
     wait_for ready_to_write(stream_operation& op);
     wait_for past_handshake(stream_operation& op);
+    wait_for behind_data(stream_operation& op);
     wait_for close_write(stream_operation& op);
     wait_for send_close_notify(stream_operation& op);
     wait_for shutdown(stream_operation& op);

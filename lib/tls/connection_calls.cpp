@@ -5,8 +5,11 @@
 
 #include "../loop/loop_core.hpp"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 namespace ringtls::detail {
 namespace {
@@ -149,7 +152,16 @@ wait_for connection::past_handshake(stream_operation& op) {
     }
     if (!tls_.in_handshake())
         return tls_.socket().spilled() ? wait_for::notification : wait_for::nothing;
-    return step == step::done ? wait_for::notification : want(step);
+    return step == step::done ? behind_data(op) : want(step);
+}
+
+/// The peer's data stands in the way, and its reader wakes the operation. Without one, only the end
+/// of the connection is left to wait for.
+wait_for connection::behind_data(stream_operation& op) {
+    if ((op.ready_events() & (POLLERR | POLLHUP)) == 0)
+        return wait_for::hangup;
+    tls_.socket().give_up_writing(EPIPE); // and a read finds the cause
+    return fail(op, tls_.write_failure());
 }
 
 wait_for connection::close_write(stream_operation& op) {

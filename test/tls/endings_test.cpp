@@ -164,6 +164,11 @@ task<> write_and_leave(stream client, const bytes& all, leave how) {
         co_await client.shutdown();
 }
 
+task<std::error_code> code_of_close_write(stream& one) {
+    const auto done = co_await as_result(one.close_write());
+    co_return done ? std::error_code() : done.error().code();
+}
+
 /// Fails to write, soon.
 task<std::error_code> code_of_failed_write(stream& to) {
     for (int i = 0; i < 100'000; ++i) {
@@ -643,6 +648,37 @@ TEST_CASE("a write that waits behind a renegotiation ends if the peer closes ins
         REQUIRE(!written);
         CHECK(written.error().code() == errc::truncated);
     }(link.client));
+}
+
+TEST_CASE("a write that data keeps from a renegotiation's end ends with the connection") {
+    for (const bool tcp : {true, false}) {
+        for (const bool closing : {true, false}) {
+            CAPTURE(tcp);
+            CAPTURE(closing);
+            loopback link({"", tcp, tls_version::tls_1_2}, 0, renegotiating_client(),
+                          renegotiating_server());
+            link.loop.run([](stream& from) -> task<> { co_await from.write("abc"); }(link.server));
+            REQUIRE(SSL_renegotiate(link.client.native_handle()) == 1);
+            std::optional<std::error_code> ended;
+            link.loop.spawn([](stream& one, bool close, auto& code) -> task<> {
+                auto work = close ? code_of_close_write(one) : code_of_failed_write(one);
+                code = co_await std::move(work);
+            }(link.client, closing, ended));
+            link.loop.run(test::settle(link.loop));
+            CHECK(!ended); // a reader could still make way
+            test::drop(link.server);
+            link.loop.run(test::settle(link.loop));
+            CHECK(ended == std::errc::broken_pipe);
+            link.loop.run([](stream& one) -> task<> {
+                std::array<std::byte, 8> buffer;
+                CHECK(co_await one.read(buffer) == 3);
+                const auto end = co_await as_result(one.read(buffer));
+                REQUIRE(!end);
+                CHECK(end.error().code() == std::errc::connection_reset);
+            }(link.client));
+            link.loop.run();
+        }
+    }
 }
 
 TEST_CASE("a client that writes and closes at once loses nothing to any number of tickets") {
