@@ -298,21 +298,23 @@ void io_uring_driver::submit_queue() {
     }
 }
 
+/// Only to look, no time-out is set: the kernel would put the thread to sleep for it, however short.
 void io_uring_driver::enter(std::optional<std::chrono::nanoseconds> timeout) {
     ++enters_;
-    io_uring_cqe* cqe = nullptr;
-    int result = 0;
     const bool full = queue_first_ != none;
-    if (timeout || full) {
-        const auto left = full ? std::chrono::nanoseconds::zero() : *timeout;
-        __kernel_timespec time{};
-        time.tv_sec = std::chrono::duration_cast<std::chrono::seconds>(left).count();
-        time.tv_nsec = (left - std::chrono::seconds(time.tv_sec)).count();
-        result = io_uring_submit_and_wait_timeout(ring_->get(), &cqe, 1, &time, nullptr);
-    } else {
-        result = io_uring_submit_and_wait(ring_->get(), 1);
+    if (full || (timeout && *timeout <= std::chrono::nanoseconds::zero())) {
+        taken(io_uring_submit_and_get_events(ring_->get()));
+        return;
     }
-    taken(result);
+    if (!timeout) {
+        taken(io_uring_submit_and_wait(ring_->get(), 1));
+        return;
+    }
+    __kernel_timespec time{};
+    time.tv_sec = std::chrono::duration_cast<std::chrono::seconds>(*timeout).count();
+    time.tv_nsec = (*timeout - std::chrono::seconds(time.tv_sec)).count();
+    io_uring_cqe* cqe = nullptr;
+    taken(io_uring_submit_and_wait_timeout(ring_->get(), &cqe, 1, &time, nullptr));
 }
 
 /// A ring knows one thread, the one that made it: a loop that was made elsewhere gets a new ring

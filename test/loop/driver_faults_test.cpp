@@ -335,12 +335,13 @@ TEST_CASE("While requests could not be submitted, the driver looks and does not 
         test.on->arm(1000 + i, POLLIN, entries[static_cast<std::size_t>(i)]);
     kernel.script = {-EBUSY};
     kernel.waits.clear();
+    const auto enters = kernel.enters;
     test.on->wait(std::nullopt, test.sink);
-    REQUIRE(kernel.waits.size() == 1);
-    CHECK(kernel.waits.front() == 0ns);
+    CHECK(kernel.enters > enters);
+    CHECK(kernel.waits.empty());
 }
 
-TEST_CASE("The time-out of a wait reaches the kernel as it is") {
+TEST_CASE("The time-out of a wait reaches the kernel as it is, and none is set only to look") {
     armed_poll one;
     one.kernel.waits.clear();
     for (const auto time : {0ns, 1ns, 999'999'999ns, 1'000'000'000ns, std::chrono::nanoseconds(5h)})
@@ -348,7 +349,7 @@ TEST_CASE("The time-out of a wait reaches the kernel as it is") {
     one.kernel.answer(one.id(), POLLIN);
     one.test.on->wait(std::nullopt, one.test.sink);
     CHECK(one.kernel.waits == std::vector<std::optional<std::chrono::nanoseconds>>{
-                                  0ns, 1ns, 999'999'999ns, 1'000'000'000ns, 5h, std::nullopt});
+                                  1ns, 999'999'999ns, 1'000'000'000ns, 5h, std::nullopt});
     CHECK(one.waiting.completions == 1);
 }
 
