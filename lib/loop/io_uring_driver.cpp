@@ -298,7 +298,7 @@ void io_uring_driver::submit_queue() {
     }
 }
 
-/// Only to look, no time-out is set: the kernel would put the thread to sleep for it, however short.
+/// Only to look, no time-out is set: the kernel would put the thread to sleep for it.
 void io_uring_driver::enter(std::optional<std::chrono::nanoseconds> timeout) {
     ++enters_;
     const bool full = queue_first_ != none;

@@ -192,7 +192,7 @@ void connection::settle_write() noexcept {
         return;
     writer_->pending_ = false;
     std::size_t count = 0;
-    const auto step = tls_.settle(next_record(*writer_), count);
+    const auto step = tls_.settle(next_record(*writer_), false, count);
     if (step == step::done)
         advance(*writer_, count);
     else if (step == step::failed)

@@ -60,11 +60,12 @@ class connection final : private loop_entry {
     void look_for_alert();
 
     step read_step(std::span<std::byte> into, std::size_t& count);
-    step write_step(stream_operation& op, std::size_t& count);
-    step gather_step(stream_operation& op, std::size_t& count);
+    step write_step(stream_operation& op, bool more, std::size_t& count);
+    step gather_step(stream_operation& op, bool more, std::size_t& count);
     [[nodiscard]] step check_key_updates(step after) noexcept;
     void settle_write() noexcept;
     static std::span<const std::byte> next_record(const stream_operation& op) noexcept;
+    static bool exceeds_record(const stream_operation& op) noexcept;
     static void advance(stream_operation& op, std::size_t count) noexcept;
 
     void release(stream_operation& op) noexcept;

@@ -87,6 +87,8 @@ wait_for connection::readable(stream_operation& op) {
     return wait_for::nothing;
 }
 
+/// The next record's share of the turn is taken before this one is sent: then nothing comes between
+/// them, and the socket may keep the end of this one until it can fill a segment.
 wait_for connection::write(stream_operation& op) {
     if (tls_.close_sent()) {
         op.fail(errc::write_closed);
@@ -98,8 +100,9 @@ wait_for connection::write(stream_operation& op) {
             return first;
         if (op.from_.empty())
             break; // settled meanwhile
+        const bool more = exceeds_record(op) && op.loop().core().spend();
         std::size_t count = 0;
-        const auto step = write_step(op, count);
+        const auto step = write_step(op, more, count);
         op.pending_ = step == step::want_write;
         if (tls_.socket().write_error() != 0)
             return fail(op, tls_.write_failure());
@@ -114,7 +117,7 @@ wait_for connection::write(stream_operation& op) {
         case step::failed:
             return fail(op, tls_.what());
         }
-        if (!op.from_.empty() && !op.loop().core().spend())
+        if (!op.from_.empty() && !more && !op.loop().core().spend())
             return wait_for::next_turn;
     }
     return once_sent(op);
@@ -277,10 +280,10 @@ step connection::check_key_updates(step after) noexcept {
 }
 
 /// One record from where the caller's bytes are, or of small pieces gathered.
-step connection::write_step(stream_operation& op, std::size_t& count) {
+step connection::write_step(stream_operation& op, bool more, std::size_t& count) {
     if (op.from_.size() >= record_size || op.pieces_.empty())
-        return tls_.write(next_record(op), count);
-    return gather_step(op, count);
+        return tls_.write(next_record(op), more, count);
+    return gather_step(op, more, count);
 }
 
 /// The arguments of a write's call to OpenSSL, and of each retry: they change only when it is done.
@@ -290,8 +293,19 @@ std::span<const std::byte> connection::next_record(const stream_operation& op) n
     return op.from_.first(std::min(op.from_.size(), record_size));
 }
 
+/// Whether more is left to write than one record holds.
+bool connection::exceeds_record(const stream_operation& op) noexcept {
+    std::size_t left = op.from_.size();
+    for (const auto& piece : op.pieces_) {
+        if (left > record_size)
+            break;
+        left += piece.size();
+    }
+    return left > record_size;
+}
+
 /// The record is settled, for what it was gathered in is gone before it could be tried again.
-step connection::gather_step(stream_operation& op, std::size_t& count) {
+step connection::gather_step(stream_operation& op, bool more, std::size_t& count) {
     std::array<std::byte, record_size> record;
     std::size_t size = 0;
     const auto take = [&](std::span<const std::byte> piece) {
@@ -305,7 +319,7 @@ step connection::gather_step(stream_operation& op, std::size_t& count) {
             break;
         take(piece);
     }
-    const auto step = tls_.settle(std::span(record).first(size), count);
+    const auto step = tls_.settle(std::span(record).first(size), more, count);
     OPENSSL_cleanse(record.data(), size);
     return step;
 }

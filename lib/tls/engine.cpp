@@ -100,14 +100,14 @@ step engine::peek() {
     return step;
 }
 
-step engine::write(std::span<const std::byte> from, std::size_t& count) {
-    transport_.set_mode(transport::write_mode::direct);
+step engine::write(std::span<const std::byte> from, bool more, std::size_t& count) {
+    transport_.set_mode(transport::write_mode::direct, more);
     clear_errors();
     return classify_sending(SSL_write_ex(ssl_.get(), from.data(), from.size(), &count));
 }
 
-step engine::settle(std::span<const std::byte> from, std::size_t& count) {
-    transport_.set_mode(transport::write_mode::settle);
+step engine::settle(std::span<const std::byte> from, bool more, std::size_t& count) {
+    transport_.set_mode(transport::write_mode::settle, more);
     clear_errors();
     return classify_sending(SSL_write_ex(ssl_.get(), from.data(), from.size(), &count));
 }

@@ -56,10 +56,11 @@ class engine {
     [[nodiscard]] bool renegotiating() const noexcept { return in_handshake() && !is_tls_1_3(); }
     /// done: a read would not wait.
     step peek();
-    /// At most one record. After want_write only the same call may follow, or settle().
-    step write(std::span<const std::byte> from, std::size_t& count);
+    /// At most one record. After want_write only the same call may follow, or settle(). more: the
+    /// next one follows right behind.
+    step write(std::span<const std::byte> from, bool more, std::size_t& count);
     /// The same, but what the socket does not take is spilled, so that no call is left to repeat.
-    step settle(std::span<const std::byte> from, std::size_t& count);
+    step settle(std::span<const std::byte> from, bool more, std::size_t& count);
     /// Sends close_notify, or spills it.
     step close_write();
     /// Sends a key update, or spills it. Established TLS 1.3 only.

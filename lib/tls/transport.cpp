@@ -3,6 +3,8 @@
 
 #include "failure.hpp"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -88,7 +90,7 @@ int transport::read(BIO* bio, char* into, int size) noexcept {
 
 int transport::write(BIO* bio, const char* from, int size) noexcept {
     const auto whole = std::as_bytes(std::span(from, static_cast<std::size_t>(size)));
-    const auto sent = flush() ? send(whole) : 0;
+    const auto sent = flush() ? send(whole, more_) : 0;
     if (sent == size)
         return size;
     if (write_error_ != 0)
@@ -124,17 +126,20 @@ int transport::take_rest(BIO* bio, std::span<const std::byte> rest, int size) no
 }
 
 /// The number of bytes that the socket took: 0 if it is full, or failed for good, which is noted.
-std::ptrdiff_t transport::send(std::span<const std::byte> from) noexcept {
+std::ptrdiff_t transport::send(std::span<const std::byte> from, bool more) noexcept {
+    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0);
     while (!full_ && write_error_ == 0) {
-        const auto sent = ::send(fd_, from.data(), from.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        const auto sent = ::send(fd_, from.data(), from.size(), flags);
         ++counters_.sends;
         if (sent >= 0) {
             full_ = static_cast<std::size_t>(sent) < from.size();
+            kept_ = more && !full_;
             counters_.bytes_sent += static_cast<std::uint64_t>(sent);
             return sent;
         }
         if (errno == EAGAIN) {
             full_ = true;
+            push();
         } else if (errno != EINTR) {
             give_up_writing(errno);
             return 0;
@@ -143,9 +148,19 @@ std::ptrdiff_t transport::send(std::span<const std::byte> from) noexcept {
     return 0;
 }
 
+/// A socket that has no room for more sends what it kept for that only after a while, and nothing
+/// else may be under way that could make room. Taking a cork off sends it at once (tcp(7)); sockets
+/// that know no cork keep nothing.
+void transport::push() noexcept {
+    if (!std::exchange(kept_, false))
+        return;
+    constexpr int off = 0;
+    static_cast<void>(::setsockopt(fd_, IPPROTO_TCP, TCP_CORK, &off, sizeof off));
+}
+
 bool transport::flush() {
     while (spilled() && !full_) {
-        const auto sent = send(std::span(spill_).subspan(spill_begin_));
+        const auto sent = send(std::span(spill_).subspan(spill_begin_), false);
         spill_begin_ += static_cast<std::size_t>(sent);
         if (spill_begin_ >= spill_.size()) {
             spill_begin_ = 0;

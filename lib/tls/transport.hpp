@@ -40,8 +40,12 @@ class transport {
     /// A BIO on this transport, which must outlive it. Throws error.
     [[nodiscard]] bio_handle make_bio();
 
-    /// Applies to what OpenSSL writes from now on.
-    void set_mode(write_mode mode) noexcept { mode_ = mode; }
+    /// Applies to what OpenSSL writes from now on. more: something comes right behind it, for which
+    /// the socket may keep a segment that is not full.
+    void set_mode(write_mode mode, bool more = false) noexcept {
+        mode_ = mode;
+        more_ = more;
+    }
 
     /// The kernel said so: ask it again.
     void now_readable() noexcept { drained_ = false; }
@@ -78,11 +82,14 @@ class transport {
 
     int read(BIO* bio, char* into, int size) noexcept;
     int write(BIO* bio, const char* from, int size) noexcept;
-    std::ptrdiff_t send(std::span<const std::byte> from) noexcept;
+    std::ptrdiff_t send(std::span<const std::byte> from, bool more) noexcept;
+    void push() noexcept;
     int take_rest(BIO* bio, std::span<const std::byte> rest, int size) noexcept;
 
     int fd_;
     write_mode mode_ = write_mode::direct;
+    bool more_ = false;
+    bool kept_ = false;    ///< the socket may keep the end of the last send
     bool drained_ = false; ///< the last receive was short: nothing there until readiness
     bool full_ = false;    ///< the last send was short: no room until readiness
     bool consumed_ = false;

@@ -106,6 +106,7 @@ extern "C" ssize_t send(int fd, const void* from, std::size_t size, int flags) {
             return -1;
         }
         size = std::min<std::size_t>(size, 1);
+        flags &= ~MSG_MORE; // as the kernel forgets it where it has no room
     }
     return ::syscall(SYS_sendto, fd, from, size, flags, nullptr, 0);
 }
