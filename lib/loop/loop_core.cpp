@@ -84,7 +84,8 @@ class loop_core::running {
 loop_core::loop_core(const event_loop_options& options)
     : unhandled(print_and_terminate),
       driver_(make_driver(options.driver())),
-      clock_(options.clock()) {}
+      clock_(options.clock()),
+      busy_poll_(options.busy_poll()) {}
 
 void loop_core::destroy_tasks() {
     reap();
@@ -213,7 +214,8 @@ void loop_core::turn() {
     dispatch_ready();
     const bool over = for_main ? main_ == nullptr : idle();
     ++looks_;
-    driver_->wait(over ? std::chrono::nanoseconds::zero() : time_to_wait(), *this);
+    const bool only_looks = over || stays_awake();
+    driver_->wait(only_looks ? std::chrono::nanoseconds::zero() : time_to_wait(), *this);
     run_remote();
     expire();
     while (loop_entry* entry = next_turn_.pop_front())
@@ -222,6 +224,7 @@ void loop_core::turn() {
 
 void loop_core::dispatch(loop_entry& entry, loop_entry::cause why, short events) {
     budget_ = budget_per_dispatch;
+    dispatched_ = true;
     entry.on(why, events);
     reap();
 }
@@ -299,6 +302,16 @@ std::optional<std::chrono::nanoseconds> loop_core::time_to_wait() {
     if (clock_)
         return std::nullopt;
     return deadline - now;
+}
+
+/// For as long as busy_poll() says after it last had something to do.
+bool loop_core::stays_awake() noexcept {
+    if (busy_poll_ <= loop_clock::duration::zero())
+        return false;
+    const auto now = this->now();
+    if (std::exchange(dispatched_, false))
+        awake_until_ = later(now, busy_poll_);
+    return now < awake_until_;
 }
 
 event_loop_counters loop_core::counters() const noexcept {

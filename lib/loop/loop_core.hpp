@@ -110,6 +110,7 @@ struct loop_core final : private completion_sink {
     void reap();
     [[nodiscard]] bool idle() const;
     [[nodiscard]] std::optional<std::chrono::nanoseconds> time_to_wait();
+    [[nodiscard]] bool stays_awake() noexcept;
 
     std::unique_ptr<driver> driver_;
     const manual_clock* clock_;
@@ -117,6 +118,9 @@ struct loop_core final : private completion_sink {
     intrusive_list<&loop_entry::turn_hook> next_turn_;
     timer_heap timers_;
     int budget_ = budget_per_dispatch;
+    const loop_clock::duration busy_poll_;
+    bool dispatched_ = false; ///< something, since it was last asked whether to sleep
+    loop_clock::time_point awake_until_;
     std::uint64_t turns_ = 0;
     std::uint64_t looks_ = 0;
     std::size_t waiting_ = 0; ///< operations that have not ended

@@ -47,6 +47,18 @@ class hurried_kernel final : public ringtls::test::interposed_io_uring {
     }
 };
 
+/// The real one, which tells whether it is asked to wait or only to look.
+class watched_kernel final : public ringtls::test::interposed_io_uring {
+  public:
+    std::function<void(bool)> on_enter = [](bool) {};
+
+    int enter(const ringtls::test::enter_call& call) override {
+        using kind = ringtls::test::enter_call::kind;
+        on_enter(call.what == kind::submit_and_wait || call.timeout > 0ns);
+        return call.really();
+    }
+};
+
 } // namespace
 
 TEST_CASE("A manual clock stands still until it is moved") {
@@ -235,4 +247,51 @@ TEST_CASE("A coroutine whose deadlines have all passed does not keep others from
     loop.spawn(late());
     loop.spawn(other());
     loop.run();
+}
+
+TEST_CASE("A loop that busy-polls sleeps only when nothing has happened for that long") {
+    watched_kernel kernel;
+    manual_clock clock;
+    event_loop loop(event_loop_options().clock(clock).busy_poll(1ms));
+    const ringtls::test::pipe_ends pipe;
+    int looks = 0;
+    int sleeps = 0;
+    kernel.on_enter = [&](bool waits) {
+        sleeps += waits ? 1 : 0;
+        if (++looks == 1000)
+            clock.advance(1ms - 1ns);
+        if (looks == 2000)
+            clock.advance(1ns);
+        if (waits)
+            pipe.writer.put("x");
+    };
+    loop.run([&]() -> task<> {
+        co_await loop.poll(pipe.reader.fd(), ringtls::poll_events::readable);
+        CHECK(looks == 2001);
+        CHECK(sleeps == 1);
+        // What happened keeps it awake once more.
+        kernel.on_enter = [&](bool waits) {
+            CHECK_FALSE(waits);
+            if (++looks == 3000)
+                loop.post([&] { clock.advance(1h); });
+        };
+        co_await loop.sleep(1h);
+    }());
+    CHECK(looks >= 3000);
+}
+
+TEST_CASE("A loop that does not busy-poll sleeps at once") {
+    watched_kernel kernel;
+    event_loop loop;
+    const ringtls::test::pipe_ends pipe;
+    int looks = 0;
+    kernel.on_enter = [&](bool waits) {
+        ++looks;
+        if (waits)
+            pipe.writer.put("x");
+    };
+    loop.run([&]() -> task<> {
+        co_await loop.poll(pipe.reader.fd(), ringtls::poll_events::readable);
+    }());
+    CHECK(looks <= 3);
 }

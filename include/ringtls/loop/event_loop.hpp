@@ -87,13 +87,23 @@ class event_loop_options {
         driver_ = name;
         return *this;
     }
+    /// For this long after it last had something to do, the loop asks the kernel for news again and
+    /// again rather than sleep. That saves a wake-up, and takes a core for itself: for who answers
+    /// a few peers in the least time, and has cores to spare. Never, unless set.
+    template<class Rep, class Period>
+    event_loop_options& busy_poll(std::chrono::duration<Rep, Period> time) noexcept {
+        busy_poll_ = detail::loop_duration(time);
+        return *this;
+    }
 
     [[nodiscard]] const manual_clock* clock() const noexcept { return clock_; }
     [[nodiscard]] std::string_view driver() const noexcept { return driver_; }
+    [[nodiscard]] loop_clock::duration busy_poll() const noexcept { return busy_poll_; }
 
   private:
     const manual_clock* clock_ = nullptr;
     std::string_view driver_;
+    loop_clock::duration busy_poll_ = loop_clock::duration::zero();
 };
 
 /// What a loop has done so far.
