@@ -12,7 +12,7 @@
 namespace sample {
 namespace {
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     return "'" + std::string(text) + "'";
 }
 
@@ -70,8 +70,8 @@ std::vector<std::string> command_line::parse(int argc, char** argv,
         case '?':
             if (optopt > ' ')
                 throw usage_error("unknown option '-" + std::string(1, char(optopt)) + "'");
-            throw usage_error(optopt == 0 ? "unknown option " + quoted(given)
-                                          : quoted(given) + " takes no value");
+            throw usage_error(optopt == 0 ? "unknown option " + in_quotes(given)
+                                          : in_quotes(given) + " takes no value");
         default:
             accept(options_[static_cast<std::size_t>(found - first_option)], optarg);
         }
@@ -80,7 +80,7 @@ std::vector<std::string> command_line::parse(int argc, char** argv,
     if (operands.size() < operand_names.size())
         throw usage_error(operand_names[operands.size()] + " is missing");
     if (operands.size() > operand_names.size())
-        throw usage_error("one argument too many: " + quoted(operands[operand_names.size()]));
+        throw usage_error("one argument too many: " + in_quotes(operands[operand_names.size()]));
     for (std::size_t i = 0; i < operands.size(); ++i)
         if (operands[i].empty())
             throw usage_error(operand_names[i] + " is empty");
@@ -101,7 +101,7 @@ void command_line::accept(const option_entry& option, const char* text) const {
 std::uint64_t parse_number(std::string_view text, std::uint64_t least, std::uint64_t most) {
     std::uint64_t number = 0;
     if (!read_number(text, number) || number < least || number > most)
-        throw std::invalid_argument(quoted(text) + " is not a number from " +
+        throw std::invalid_argument(in_quotes(text) + " is not a number from " +
                                     std::to_string(least) + " to " + std::to_string(most));
     return number;
 }
@@ -110,7 +110,7 @@ std::chrono::milliseconds parse_seconds(std::string_view text) {
     constexpr double day = 24 * 60 * 60;
     double seconds = 0;
     if (!read_number(text, seconds) || !(seconds >= 0.001 && seconds <= day))
-        throw std::invalid_argument(quoted(text) + " is not a number of seconds from 0.001 to " +
+        throw std::invalid_argument(in_quotes(text) + " is not a number of seconds from 0.001 to " +
                                     "86400");
     return std::chrono::ceil<std::chrono::milliseconds>(std::chrono::duration<double>(seconds));
 }
@@ -121,7 +121,7 @@ std::vector<std::string> parse_protocols(std::string_view text) {
         const auto comma = text.find(',');
         const auto name = text.substr(0, comma);
         if (name.empty() || name.size() > 255)
-            throw std::invalid_argument("a protocol's name has 1 to 255 bytes, " + quoted(name) +
+            throw std::invalid_argument("a protocol's name has 1 to 255 bytes, " + in_quotes(name) +
                                         " has " + std::to_string(name.size()));
         protocols.emplace_back(name);
         if (comma == std::string_view::npos)

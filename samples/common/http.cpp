@@ -8,7 +8,7 @@
 namespace sample {
 namespace {
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     constexpr std::size_t enough = 60;
     return "'" + printable(text.substr(0, enough)) + (text.size() > enough ? "...'" : "'");
 }
@@ -47,7 +47,7 @@ std::uint64_t parse_size(std::string_view text, int base, const char* what) {
     const char* const end = text.data() + text.size();
     const auto [stopped, failure] = std::from_chars(text.data(), end, size, base);
     if (failure != std::errc() || stopped != end)
-        throw http_error(std::string(what) + " is " + quoted(text));
+        throw http_error(std::string(what) + " is " + in_quotes(text));
     return size;
 }
 
@@ -58,7 +58,7 @@ std::uint64_t parse_content_length(std::string_view list) {
         const auto comma = rest.find(',');
         const auto one = parse_size(trimmed(rest.substr(0, comma)), 10, "Content-Length");
         if (length && *length != one)
-            throw http_error("two lengths of one body: " + quoted(list));
+            throw http_error("two lengths of one body: " + in_quotes(list));
         length = one;
         if (comma == std::string_view::npos)
             return *length;
@@ -84,7 +84,7 @@ http_head parse_status_line(std::string_view line) {
         line[8] == ' ' && std::all_of(&line[code_at], &line[code_at] + 3, is_digit) &&
         line[code_at] != '0' && (line.size() == code_at + 3 || line[code_at + 3] == ' ');
     if (!shaped || std::any_of(line.begin(), line.end(), is_control))
-        throw http_error("no HTTP/1.1 response: " + quoted(line));
+        throw http_error("no HTTP/1.1 response: " + in_quotes(line));
     http_head head;
     head.status = static_cast<int>(parse_size(line.substr(code_at, 3), 10, "status"));
     head.reason = trimmed(line.substr(code_at + 3));
@@ -97,7 +97,7 @@ http_field parse_field_line(std::string_view line) {
     if (colon == std::string_view::npos || name.empty() ||
         !std::all_of(name.begin(), name.end(), is_token_byte) ||
         std::any_of(line.begin(), line.end(), is_control))
-        throw http_error("no HTTP field: " + quoted(line));
+        throw http_error("no HTTP field: " + in_quotes(line));
     http_field field;
     field.name = name;
     field.value = trimmed(line.substr(colon + 1));
@@ -112,7 +112,7 @@ http_body body_of(const http_head& head) {
     if (coding && length)
         throw http_error("both Transfer-Encoding and Content-Length");
     if (coding && !same_name(*coding, "chunked"))
-        throw http_error("Transfer-Encoding is " + quoted(*coding));
+        throw http_error("Transfer-Encoding is " + in_quotes(*coding));
     if (coding)
         return {http_framing::chunked, 0};
     if (length)

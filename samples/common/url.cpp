@@ -16,7 +16,7 @@ constexpr std::uint16_t https_port = 443;
     throw usage_error("URL: " + why);
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     std::string with_quotes = "'";
     return with_quotes.append(text).append("'");
 }
@@ -37,12 +37,12 @@ std::string take_host(std::string_view& authority) {
     const bool bracketed = authority.starts_with('[');
     const auto end = bracketed ? authority.find(']') : authority.find(':');
     if (bracketed && end == std::string_view::npos)
-        refuse("']' is missing in " + quoted(authority));
+        refuse("']' is missing in " + in_quotes(authority));
     const auto host = authority.substr(bracketed, end - bracketed);
     if (host.empty())
         refuse("the host is missing");
     if (!consists_of(host, bracketed ? ":." : "-._"))
-        refuse(quoted(host) + " is no host");
+        refuse(in_quotes(host) + " is no host");
     authority.remove_prefix(std::min(authority.size(), bracketed ? end + 1 : end));
     return std::string(host);
 }
@@ -51,7 +51,7 @@ std::uint16_t port_of(std::string_view rest) {
     if (rest.empty() || rest == ":")
         return https_port;
     if (!rest.starts_with(':'))
-        refuse(quoted(rest) + " follows the host");
+        refuse(in_quotes(rest) + " follows the host");
     try {
         return static_cast<std::uint16_t>(parse_number(rest.substr(1), 1, 65535));
     } catch (const std::invalid_argument& wrong) {
@@ -64,7 +64,7 @@ std::uint16_t port_of(std::string_view rest) {
 url parse_url(std::string_view text) {
     constexpr std::string_view scheme = "https://";
     if (!text.starts_with(scheme))
-        refuse(quoted(text) + " does not begin with https://");
+        refuse(in_quotes(text) + " does not begin with https://");
     if (!std::all_of(text.begin(), text.end(), is_visible))
         refuse("spaces, control characters and bytes beyond ASCII have to be percent-encoded");
     text.remove_prefix(scheme.size());
