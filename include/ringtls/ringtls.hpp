@@ -8,6 +8,7 @@
 #include <ringtls/coro/task.hpp>
 #include <ringtls/coro/when_all.hpp>
 #include <ringtls/loop/event_loop.hpp>
+#include <ringtls/loop/file_watcher.hpp>
 #include <ringtls/net/address.hpp>
 #include <ringtls/net/connect.hpp>
 #include <ringtls/net/listener.hpp>
@@ -16,6 +17,7 @@
 #include <ringtls/tls/client_context.hpp>
 #include <ringtls/tls/connect.hpp>
 #include <ringtls/tls/connection_info.hpp>
+#include <ringtls/tls/context_reloader.hpp>
 #include <ringtls/tls/pem.hpp>
 #include <ringtls/tls/self_signed.hpp>
 #include <ringtls/tls/server_context.hpp>
