@@ -31,6 +31,8 @@ void run(const load::options& options) {
         return load::run_bulk(options);
     case load::work::handshake:
         return load::run_handshakes(options);
+    case load::work::http:
+        return load::run_http(options);
     case load::work::idle:
         return load::run_idle(options);
     }

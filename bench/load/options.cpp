@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <openssl/ssl.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <memory>
@@ -16,16 +17,18 @@ namespace load {
 namespace {
 
 constexpr auto usage =
-    "usage: load --port P --work echo|sink|source|both|handshake|idle [--pid SERVER] "
-    "[--connections N] [--active M] [--size BYTES] [--warm SECONDS] [--seconds S] [--requests R] "
+    "usage: load --port P --work echo|sink|source|both|handshake|idle|http [--pid SERVER] "
+    "[--connections N] [--active M] [--size BYTES] [--series SIZE:ACTIVE,...] [--warm SECONDS] "
+    "[--seconds S] [--requests R] "
     "[--tls 1.2|1.3] [--resume] [--plain] [--allocations FILE]";
 
-constexpr std::array<std::pair<std::string_view, work>, 6> works = {{{"echo", work::echo},
+constexpr std::array<std::pair<std::string_view, work>, 7> works = {{{"echo", work::echo},
                                                                      {"sink", work::sink},
                                                                      {"source", work::source},
                                                                      {"both", work::both},
                                                                      {"handshake", work::handshake},
-                                                                     {"idle", work::idle}}};
+                                                                     {"idle", work::idle},
+                                                                     {"http", work::http}}};
 
 template<class Number>
 Number number(std::string_view text) {
@@ -35,6 +38,20 @@ Number number(std::string_view text) {
         result.ec != std::errc() || result.ptr != end || value < Number{})
         throw std::invalid_argument("not a number in range: " + std::string(text));
     return value;
+}
+
+std::vector<echo_setting> parse_series(std::string_view text) {
+    std::vector<echo_setting> series;
+    for (bool more = true; more;) {
+        const auto comma = text.find(',');
+        const auto one = text.substr(0, comma);
+        const auto colon = std::min(one.find(':'), one.size() - 1);
+        series.push_back({number<std::size_t>(one.substr(0, colon)),
+                          number<std::size_t>(one.substr(colon + 1))});
+        more = comma != std::string_view::npos;
+        text.remove_prefix(more ? comma + 1 : text.size());
+    }
+    return series;
 }
 
 void set_work(options& to, std::string_view text) {
@@ -75,22 +92,31 @@ void complete(options& to, bool has_size) {
         throw std::invalid_argument("--work handshake needs TLS");
     if (to.resume && to.kind != work::handshake)
         throw std::invalid_argument("--resume is for --work handshake");
-    if (to.requests != 0 && to.kind != work::echo && to.kind != work::handshake)
-        throw std::invalid_argument("--requests is for --work echo and handshake");
+    if (to.requests != 0 && to.kind != work::echo && to.kind != work::handshake &&
+        to.kind != work::http)
+        throw std::invalid_argument("--requests is for --work echo, handshake and http");
+    if (!to.series.empty() && to.kind != work::echo)
+        throw std::invalid_argument("--series is for --work echo");
+    if (to.series.empty())
+        to.series.push_back({to.size, to.active});
+    for (auto& [size, active] : to.series)
+        if (active == 0 || active > to.connections || (size == 0 && to.kind == work::echo))
+            throw std::invalid_argument("--series: not on so many connections");
 }
 
 } // namespace
 
 options parse_options(int count, char** arguments) {
-    enum { port = 1, pid, kind, connections, active, size, warm, seconds, requests };
+    enum { port = 1, pid, kind, connections, active, size, series, warm, seconds, requests };
     enum { tls = requests + 1, resume, plain, allocations };
-    static constexpr std::array<option, 14> known = {
+    static constexpr std::array<option, 15> known = {
         {{"port", required_argument, nullptr, port},
          {"pid", required_argument, nullptr, pid},
          {"work", required_argument, nullptr, kind},
          {"connections", required_argument, nullptr, connections},
          {"active", required_argument, nullptr, active},
          {"size", required_argument, nullptr, size},
+         {"series", required_argument, nullptr, series},
          {"warm", required_argument, nullptr, warm},
          {"seconds", required_argument, nullptr, seconds},
          {"requests", required_argument, nullptr, requests},
@@ -128,6 +154,9 @@ options parse_options(int count, char** arguments) {
         case size:
             result.size = number<std::size_t>(text);
             has_size = true;
+            break;
+        case series:
+            result.series = parse_series(text);
             break;
         case warm:
             result.warm = number<double>(text);

@@ -9,6 +9,7 @@ namespace load {
 void run_echo(const options& options);
 void run_bulk(const options& options);
 void run_handshakes(const options& options);
+void run_http(const options& options);
 void run_idle(const options& options);
 
 } // namespace load
