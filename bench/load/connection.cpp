@@ -140,6 +140,8 @@ void connection::open_socket() {
     const int on = 1;
     ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     ::setsockopt(socket_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (owner_.options_.never_reads())
+        allow_little();
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK + owner_.opened_++ % source_addresses);
@@ -150,6 +152,16 @@ void connection::open_socket() {
     address.sin_port = htons(owner_.options_.port);
     if (::connect(socket_, generic, sizeof address) != 0 && errno != EINPROGRESS)
         throw_errno("connect");
+}
+
+/// Segments and a buffer so small that the kernel soon holds all that it will of a server's writes:
+/// with what loopback allows, 10,000 connections would take more memory than there is.
+void connection::allow_little() const {
+    const int segment = 1024;
+    const int buffer = 4096;
+    if (::setsockopt(socket_, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment) != 0 ||
+        ::setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer) != 0)
+        throw_errno("setsockopt");
 }
 
 void connection::open_tls() {

@@ -91,6 +91,7 @@ class connection {
     friend class client;
 
     void open_socket();
+    void allow_little() const;
     void open_tls();
     ssize_t receive(void* into, std::size_t size);
     std::size_t send(std::span<const unsigned char> data, int flags);

@@ -88,7 +88,7 @@ void run_idle(const options& options) {
     print(report);
     wait_for_signal(signals);
     // Without an exchange the server may be one that only writes and would never see our end.
-    if (options.size > 0)
+    if (!options.never_reads())
         close_crowd(connections, poller);
 }
 
