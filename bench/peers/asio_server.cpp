@@ -9,11 +9,13 @@
 #include <boost/asio/ssl.hpp>
 
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <memory>
 #include <stdexcept>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace {
@@ -33,6 +35,27 @@ awaitable<void> echo(stream& peer) {
     std::array<char, echo_buffer_size> buffer;
     for (;;) {
         const auto [failed, count] = co_await peer.async_read_some(asio::buffer(buffer));
+        if (failed)
+            co_return;
+        const auto [refused, sent] =
+            co_await asio::async_write(peer, asio::buffer(buffer, count), awaited());
+        if (refused)
+            co_return;
+    }
+}
+
+/// Each read against a timer, as users write it.
+awaitable<void> echo_within(stream& peer, std::chrono::seconds limit) {
+    using namespace asio::experimental::awaitable_operators;
+    std::array<char, echo_buffer_size> buffer;
+    asio::steady_timer timer(peer.get_executor());
+    for (;;) {
+        timer.expires_after(limit);
+        const auto first = co_await (peer.async_read_some(asio::buffer(buffer), awaited()) ||
+                                     timer.async_wait(awaited()));
+        if (first.index() != 0)
+            co_return;
+        const auto [failed, count] = std::get<0>(first);
         if (failed)
             co_return;
         const auto [refused, sent] =
@@ -65,13 +88,15 @@ awaitable<void> work_on(stream& peer, const options& o) {
     using namespace asio::experimental::awaitable_operators;
     switch (o.work) {
     case work_echo:
-        return echo(peer);
+        return o.deadline == 0 ? echo(peer) : echo_within(peer, std::chrono::seconds(o.deadline));
     case work_sink:
         return sink(peer, o.size);
     case work_source:
         return source(peer, o.size);
     case work_both:
         return sink(peer, o.size) && source(peer, o.size);
+    case work_http: // not taken
+        break;
     }
     throw std::logic_error("work");
 }
@@ -121,7 +146,7 @@ awaitable<void> accept_all(const options& o) {
 } // namespace
 
 int main(int argc, char** argv) {
-    const options o = parse_options(argc, argv);
+    const options o = parse_options(argc, argv, takes_deadline);
     prepare_process();
     try {
         asio::io_context context(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE);

@@ -32,6 +32,7 @@ static void serve(SSL* ssl, char* buffer, size_t size) {
         }
         break;
     case work_both:
+    case work_http: // not taken
         break;
     }
     if (SSL_get_error(ssl, 0) == SSL_ERROR_ZERO_RETURN)
@@ -79,7 +80,7 @@ static void start_thread(void) {
 }
 
 int main(int argc, char** argv) {
-    options = parse_options(argc, argv);
+    options = parse_options(argc, argv, 0);
     if (options.work == work_both) {
         fputs("--work both: not with blocking calls, of which an SSL allows one at a time\n",
               stderr);

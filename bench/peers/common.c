@@ -36,14 +36,16 @@ static void check_openssl(int result, const char* what) {
 static void refuse(const char* program) {
     fprintf(stderr,
             "usage: %s --cert FILE --key FILE [--work echo|sink|source|both] [--size BYTES] "
-            "[--port N]\n",
+            "[--port N], and of some: --work http, --wait readable, --deadline SECONDS, "
+            "--busy-poll MICROSECONDS\n",
             program);
     exit(2);
 }
 
-static enum work parse_work(const char* text, const char* program) {
-    static const char* const names[] = {"echo", "sink", "source", "both"};
-    for (unsigned i = 0; i < sizeof names / sizeof *names; ++i) {
+static enum work parse_work(const char* text, unsigned takes, const char* program) {
+    static const char* const names[] = {"echo", "sink", "source", "both", "http"};
+    const unsigned known = (takes & takes_http) != 0 ? work_http : work_both;
+    for (unsigned i = 0; i <= known; ++i) {
         if (strcmp(text, names[i]) == 0)
             return (enum work)i;
     }
@@ -59,7 +61,25 @@ static unsigned long parse_number(const char* text, unsigned long limit, const c
     return number;
 }
 
-struct options parse_options(int argc, char** argv) {
+/// True if it is one of those that only some servers take, and this one does.
+static bool parse_special(struct options* options, const char* name, const char* value,
+                          unsigned takes, const char* program) {
+    if ((takes & takes_wait_readable) != 0 && strcmp(name, "--wait") == 0) {
+        options->wait_readable = strcmp(value, "readable") == 0;
+        return options->wait_readable;
+    }
+    if ((takes & takes_deadline) != 0 && strcmp(name, "--deadline") == 0) {
+        options->deadline = (unsigned)parse_number(value, 86400, program);
+        return true;
+    }
+    if ((takes & takes_busy_poll) != 0 && strcmp(name, "--busy-poll") == 0) {
+        options->busy_poll = (unsigned)parse_number(value, 1000000, program);
+        return true;
+    }
+    return false;
+}
+
+struct options parse_options(int argc, char** argv, unsigned takes) {
     struct options options = {.work = work_echo, .size = 65536};
     for (int i = 1; i < argc; i += 2) {
         const char* const value = argv[i + 1]; // NULL behind the last one
@@ -70,12 +90,12 @@ struct options parse_options(int argc, char** argv) {
         else if (strcmp(argv[i], "--key") == 0)
             options.key = value;
         else if (strcmp(argv[i], "--work") == 0)
-            options.work = parse_work(value, argv[0]);
+            options.work = parse_work(value, takes, argv[0]);
         else if (strcmp(argv[i], "--size") == 0)
             options.size = parse_number(value, 1UL << 30, argv[0]);
         else if (strcmp(argv[i], "--port") == 0)
             options.port = (uint16_t)parse_number(value, UINT16_MAX, argv[0]);
-        else
+        else if (!parse_special(&options, argv[i], value, takes, argv[0]))
             refuse(argv[0]);
     }
     if (!options.cert || !options.key || options.size == 0)
@@ -84,7 +104,27 @@ struct options parse_options(int argc, char** argv) {
 }
 
 size_t buffer_size(const struct options* options) {
-    return options->work == work_echo ? echo_buffer_size : options->size;
+    const bool answers = options->work == work_echo || options->work == work_http;
+    return answers ? echo_buffer_size : options->size;
+}
+
+#define TEN "0123456789"
+#define HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+const char http_answer[] =
+    "HTTP/1.1 200 OK\r\n"
+    "Server: bench\r\n"
+    "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
+    "Content-Type: text/plain\r\n"
+    "Content-Length: 1024\r\n"
+    "Connection: keep-alive\r\n"
+    "\r\n" HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED TEN TEN
+    "0123";
+const size_t http_answer_size = sizeof http_answer - 1;
+
+size_t http_request_size(const char* bytes, size_t count) {
+    static const char end_of_head[] = "\r\n\r\n";
+    const char* const end = memmem(bytes, count, end_of_head, sizeof end_of_head - 1);
+    return end ? (size_t)(end - bytes) + sizeof end_of_head - 1 : 0;
 }
 
 static void leave(int signal) {

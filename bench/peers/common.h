@@ -4,6 +4,7 @@
 
 #include <openssl/ssl.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,7 +17,15 @@ enum {
     backlog = 4096,
 };
 
-enum work { work_echo, work_sink, work_source, work_both };
+enum work { work_echo, work_sink, work_source, work_both, work_http };
+
+/// What only some of the servers can do.
+enum {
+    takes_http = 1 << 0,          ///< --work http
+    takes_wait_readable = 1 << 1, ///< --wait readable
+    takes_deadline = 1 << 2,      ///< --deadline SECONDS
+    takes_busy_poll = 1 << 3,     ///< --busy-poll MICROSECONDS
+};
 
 struct options {
     const char* cert;
@@ -24,10 +33,20 @@ struct options {
     enum work work;
     size_t size; ///< of a read of sink and a write of source
     uint16_t port;
+    bool wait_readable; ///< an echo has no buffer while it waits
+    unsigned deadline;  ///< of a read, in seconds; 0: none
+    unsigned busy_poll; ///< microseconds; 0: sleeps at once
 };
 
-/// Exits with 2 and a line on stderr if they are wrong.
-struct options parse_options(int argc, char** argv);
+/// Exits with 2 and a line on stderr if they are wrong, or not among those that it takes.
+struct options parse_options(int argc, char** argv, unsigned takes);
+
+/// The answer to every request of --work http: as long as nginx's with a body of 1 KiB.
+extern const char http_answer[];
+extern const size_t http_answer_size;
+
+/// How many of these bytes a request takes, its empty line included; 0: it is not whole.
+size_t http_request_size(const char* bytes, size_t count);
 
 /// How big a connection's buffer is.
 size_t buffer_size(const struct options* options);

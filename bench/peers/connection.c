@@ -8,6 +8,7 @@
 
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /// Records that a connection may take or give before it is another one's turn.
@@ -59,16 +60,16 @@ static int blocked(struct connection* c, bool writing) {
     }
 }
 
-static bool receive(struct connection* c, size_t size, size_t* count) {
-    const bool done = SSL_read_ex(c->ssl, c->buffer, size, count) == 1;
+static bool receive(struct connection* c, char* into, size_t size, size_t* count) {
+    const bool done = SSL_read_ex(c->ssl, into, size, count) == 1;
     if (done)
         c->readable = SSL_has_pending(c->ssl) == 1;
     return done;
 }
 
-static bool transmit(struct connection* c, size_t size) {
+static bool transmit(struct connection* c, const char* from, size_t size) {
     size_t sent = 0;
-    const bool done = SSL_write_ex(c->ssl, c->output, size, &sent) == 1;
+    const bool done = SSL_write_ex(c->ssl, from, size, &sent) == 1;
     if (done)
         c->writing = false;
     return done;
@@ -79,12 +80,35 @@ static int echo(struct connection* c) {
         if (c->filled == 0) {
             if (!c->readable)
                 return POLLIN;
-            if (!receive(c, echo_buffer_size, &c->filled))
+            if (!receive(c, c->buffer, echo_buffer_size, &c->filled))
                 return blocked(c, false);
         }
-        if (!transmit(c, c->filled))
+        if (!transmit(c, c->output, c->filled))
             return blocked(c, true);
         c->filled = 0;
+    }
+    return connection_goes_on;
+}
+
+/// A request that is not whole stays in the buffer. Several that came at once are answered in turn.
+static int answer_requests(struct connection* c) {
+    for (int i = 0; i < share; ++i) {
+        const size_t taken = http_request_size(c->buffer, c->filled);
+        if (taken == 0) {
+            size_t count = 0;
+            if (!c->readable)
+                return POLLIN;
+            if (c->filled == echo_buffer_size)
+                return connection_ended;
+            if (!receive(c, c->buffer + c->filled, echo_buffer_size - c->filled, &count))
+                return blocked(c, false);
+            c->filled += count;
+            continue;
+        }
+        if (!transmit(c, http_answer, http_answer_size))
+            return blocked(c, true);
+        c->filled -= taken;
+        memmove(c->buffer, c->buffer + taken, c->filled);
     }
     return connection_goes_on;
 }
@@ -94,7 +118,7 @@ static int sink(struct connection* c, size_t size) {
         size_t count = 0;
         if (!c->readable)
             return POLLIN;
-        if (!receive(c, size, &count))
+        if (!receive(c, c->buffer, size, &count))
             return blocked(c, false);
     }
     return connection_goes_on;
@@ -104,7 +128,7 @@ static int source(struct connection* c, size_t size) {
     for (size_t sent = 0; sent < share * (size_t)SSL3_RT_MAX_PLAIN_LENGTH; sent += size) {
         if (!c->writable)
             return POLLOUT;
-        if (!transmit(c, size))
+        if (!transmit(c, c->output, size))
             return blocked(c, true);
     }
     return connection_goes_on;
@@ -126,6 +150,8 @@ static int work(struct connection* c, const struct options* options) {
         return source(c, options->size);
     case work_both:
         return both(c, options->size);
+    case work_http:
+        return answer_requests(c);
     }
     return connection_ended;
 }

@@ -15,7 +15,7 @@ struct connection {
     bool writable;           ///< as far as is known
     bool writing;            ///< OpenSSL insists on a record that is not sent yet
     bool peer_closed;        ///< properly
-    size_t filled;           ///< what of the buffer is to be sent back
+    size_t filled;           ///< what of the buffer is to be sent back, or of requests
     char* output;            ///< what is sent: of echo the same buffer
     struct connection* next; ///< in the loop's list
     char buffer[];

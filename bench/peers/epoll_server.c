@@ -73,7 +73,7 @@ static void turn(struct server* server) {
 }
 
 int main(int argc, char** argv) {
-    struct server server = {.options = parse_options(argc, argv)};
+    struct server server = {.options = parse_options(argc, argv, takes_http)};
     prepare_process();
     server.ctx = make_context(&server.options);
     server.epoll = check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");

@@ -114,7 +114,7 @@ static double measure_source(const struct connection* all, size_t size, const ch
 }
 
 int main(int argc, char** argv) {
-    const struct options options = parse_options(argc, argv);
+    const struct options options = parse_options(argc, argv, 0);
     SSL_CTX* const server = make_context(&options);
     SSL_CTX* const client = SSL_CTX_new(TLS_client_method());
     char* const message = calloc(1, options.size);

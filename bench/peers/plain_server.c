@@ -92,6 +92,8 @@ static uint32_t work(struct connection* c, uint32_t events) {
         return source(c);
     case work_both:
         return both(c, events);
+    case work_http: // not taken
+        break;
     }
     return 0;
 }
@@ -124,6 +126,8 @@ static uint32_t first_events(void) {
         return EPOLLOUT;
     case work_both:
         return EPOLLIN | EPOLLOUT;
+    case work_http: // not taken
+        break;
     }
     return 0;
 }
@@ -142,7 +146,7 @@ static void accept_all(int listener) {
 }
 
 int main(int argc, char** argv) {
-    options = parse_options(argc, argv);
+    options = parse_options(argc, argv, 0);
     prepare_process();
     epoll = check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
     const int listener = listen_on(options.port, SOCK_NONBLOCK);

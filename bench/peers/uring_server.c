@@ -100,7 +100,7 @@ static void make_ring(struct io_uring* ring) {
 }
 
 int main(int argc, char** argv) {
-    struct server server = {.options = parse_options(argc, argv)};
+    struct server server = {.options = parse_options(argc, argv, takes_http)};
     prepare_process();
     server.ctx = make_context(&server.options);
     make_ring(&server.ring);
