@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The limit that OpenSSL sets: the server's calls on connections in memory, without a socket.
-// Prints what an echo of --size costs in microseconds of CPU, and a GB of source in seconds.
-#include "common.h"
+// Prints what an echo of --size and a full handshake cost in microseconds of CPU, and a GB of
+// source or sink in writes of --size in seconds.
+#include "in_memory.h"
 
 #include <openssl/bio.h>
 
@@ -13,13 +14,7 @@
 /// As many as make the caches work as they do in a server, and the clock's own cost vanish.
 enum { connections = 64 };
 
-static const double seconds = 0.5; ///< of CPU that each measurement takes at least
-
-struct connection {
-    SSL* client;
-    SSL* server;
-    BIO* wire; ///< the client's end
-};
+static const double seconds = 0.2; ///< of CPU that each measurement takes at least
 
 static double cpu_seconds(void) {
     struct timespec time;
@@ -27,35 +22,11 @@ static double cpu_seconds(void) {
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
-static void require(int result, const char* what) {
-    if (result != 1)
-        die(what);
-}
-
-static void shake_hands(struct connection* c) {
-    for (int i = 0; i < 4; ++i) {
-        SSL_do_handshake(c->client);
-        SSL_do_handshake(c->server);
-    }
-    char byte = 0;
-    SSL_read(c->client, &byte, 1); // the tickets
-    if (!SSL_is_init_finished(c->client) || !SSL_is_init_finished(c->server))
-        die("handshake");
-}
-
 /// Each direction of the wire holds one message, in records.
-static struct connection connect_in_memory(SSL_CTX* client, SSL_CTX* server, size_t size) {
-    struct connection c = {.client = SSL_new(client), .server = SSL_new(server)};
-    BIO* servers_end = NULL;
+static struct in_memory connect_for(SSL_CTX* client, SSL_CTX* server, size_t size) {
     const size_t room = size + (size / SSL3_RT_MAX_PLAIN_LENGTH + 1) * 256 + 16384;
-    if (!c.client || !c.server)
-        die("SSL_new");
-    require(BIO_new_bio_pair(&c.wire, room, &servers_end, room), "BIO_new_bio_pair");
-    SSL_set_bio(c.client, c.wire, c.wire);
-    SSL_set_bio(c.server, servers_end, servers_end);
-    SSL_set_connect_state(c.client);
-    SSL_set_accept_state(c.server);
-    shake_hands(&c);
+    const struct in_memory c = in_memory_new(client, server, room);
+    in_memory_shake_hands(&c);
     return c;
 }
 
@@ -77,7 +48,7 @@ static void echo(SSL* ssl, char* buffer, size_t size) {
     }
 }
 
-static double measure_echo(struct connection* all, size_t size, char* message, char* buffer) {
+static double measure_echo(struct in_memory* all, size_t size, char* message, char* buffer) {
     double used = 0;
     size_t echoes = 0;
     for (; used < seconds; echoes += connections) {
@@ -99,7 +70,7 @@ static void drop(BIO* wire) {
     }
 }
 
-static double measure_source(const struct connection* all, size_t size, const char* message) {
+static double measure_source(const struct in_memory* all, size_t size, const char* message) {
     double used = 0;
     size_t bytes = 0;
     for (; used < seconds; bytes += connections * size) {
@@ -113,18 +84,61 @@ static double measure_source(const struct connection* all, size_t size, const ch
     return used / (double)bytes * 1e9;
 }
 
+static double measure_sink(const struct in_memory* all, size_t size, char* message) {
+    double used = 0;
+    size_t bytes = 0;
+    for (; used < seconds; bytes += connections * size) {
+        for (int i = 0; i < connections; ++i)
+            write_all(all[i].client, message, size);
+        const double before = cpu_seconds();
+        for (int i = 0; i < connections; ++i)
+            read_all(all[i].server, message, size);
+        used += cpu_seconds() - before;
+    }
+    return used / (double)bytes * 1e9;
+}
+
+/// The server's part, from SSL_new (with the client's, which is little beside it) to SSL_free.
+static double measure_handshake(SSL_CTX* client, SSL_CTX* server) {
+    double used = 0;
+    size_t handshakes = 0;
+    for (; used < seconds; ++handshakes) {
+        double before = cpu_seconds();
+        struct in_memory c = in_memory_new(client, server, 16384);
+        used += cpu_seconds() - before;
+        for (int i = 0; i < 2; ++i) {
+            SSL_do_handshake(c.client);
+            before = cpu_seconds();
+            SSL_do_handshake(c.server);
+            used += cpu_seconds() - before;
+        }
+        if (!SSL_is_init_finished(c.server))
+            die("handshake");
+        SSL_free(c.client);
+        before = cpu_seconds();
+        SSL_free(c.server);
+        used += cpu_seconds() - before;
+    }
+    return used / (double)handshakes * 1e6;
+}
+
 int main(int argc, char** argv) {
     const struct options options = parse_options(argc, argv, 0);
     SSL_CTX* const server = make_context(&options);
-    SSL_CTX* const client = SSL_CTX_new(TLS_client_method());
+    SSL_CTX* const client = in_memory_client();
     char* const message = calloc(1, options.size);
     char* const buffer = calloc(connections, echo_buffer_size);
-    if (!client || !message || !buffer)
+    if (!message || !buffer)
         die("calloc");
-    struct connection all[connections];
+    struct in_memory all[connections];
     for (int i = 0; i < connections; ++i)
-        all[i] = connect_in_memory(client, server, options.size);
+        all[i] = connect_for(client, server, options.size);
     const double echo_us = measure_echo(all, options.size, message, buffer);
-    const double gb_s = measure_source(all, options.size, message);
-    printf("{\"echo_us\": %.4f, \"gb_s\": %.4f}\n", echo_us, gb_s);
+    // What a source drops, its client misses: nothing can follow it.
+    const double sink_s = measure_sink(all, options.size, message);
+    const double source_s = measure_source(all, options.size, message);
+    const double handshake_us = measure_handshake(client, server);
+    printf("{\"echo_us\": %.4f, \"source_s_per_gb\": %.4f, \"sink_s_per_gb\": %.4f, "
+           "\"handshake_us\": %.4f}\n",
+           echo_us, source_s, sink_s, handshake_us);
 }
