@@ -5,7 +5,7 @@
 #   sh bench/run.sh [quick] [WORD...]
 #
 # quick: fewer rounds and settings, under five minutes. Words: only comparisons whose names contain
-# one of them. Installs what it needs, builds in release mode in build/bench, and writes results.md,
+# one of them. ROUNDS in the environment: other than five, or three when quick. Installs what it needs, builds in release mode in build/bench, and writes results.md,
 # results.json and plots into bench/ (into build/bench when quick, or when words are given).
 set -eu
 
@@ -14,8 +14,9 @@ root=$(dirname -- "$here")
 # shellcheck source=samples/install.sh
 . "$root/samples/install.sh"
 
+# Debian starts the nginx that it installs; the comparison runs one of its own and needs that not.
 need_packages g++ meson ninja-build pkg-config libssl-dev liburing-dev openssl python3 \
-    libboost1.81-dev golang-go rustc cargo librust-tokio-dev \
+    libboost1.81-dev golang-go rustc cargo librust-tokio-dev nginx \
     librust-tokio-rustls-dev librust-rustls-pemfile-dev gnuplot-nox strace valgrind util-linux
 
 build=$root/build/bench

@@ -14,7 +14,7 @@
 /// As many as make the caches work as they do in a server, and the clock's own cost vanish.
 enum { connections = 64 };
 
-static const double seconds = 0.2; ///< of CPU that each measurement takes at least
+static const double seconds = 0.1; ///< of CPU that each measurement takes at least
 
 static double cpu_seconds(void) {
     struct timespec time;
