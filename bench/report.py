@@ -2,6 +2,7 @@
 """Makes tables and plots of what run.py measured."""
 import comparisons
 import plots
+import targets
 from comparisons import SERVERS, echo_setting
 from figures import DECIDING, Figures
 from markdown import cell, percent, row
@@ -131,6 +132,10 @@ def limits_text(figures):
 def sections(figures, settings):
     """Title and lines of each."""
     results = figures.results
+    wanted = [target for target in targets.all_targets(figures)
+              if target.met is not None or not results["partial"]]
+    if wanted:
+        yield "Targets", targets.table(wanted)
     if "counts" in results:
         yield "Counted", counts_table(figures)
     if "limits" in results:
