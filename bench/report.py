@@ -2,6 +2,7 @@
 """Makes tables and plots of what run.py measured."""
 import comparisons
 import plots
+import summary
 import targets
 from comparisons import SERVERS, echo_setting
 from figures import DECIDING, Figures
@@ -240,3 +241,4 @@ def write(results, target):
         plot_group(figures, settings, target, group, title, axis)
     plot_memory(figures, settings, target)
     plot_growth(figures, target)
+    summary.write(figures, settings, target)
