@@ -14,6 +14,7 @@
 #include <ringtls/net/listener.hpp>
 #include <ringtls/net/resolver.hpp>
 #include <ringtls/net/socket.hpp>
+#include <ringtls/tls/certificate.hpp>
 #include <ringtls/tls/client_context.hpp>
 #include <ringtls/tls/connect.hpp>
 #include <ringtls/tls/connection_info.hpp>

@@ -5,30 +5,16 @@
 
 #include <arpa/inet.h>
 
+#include <openssl/err.h>
+
 #include <algorithm>
 #include <ctime>
 
-namespace ringtls {
-
-std::string certificate::fingerprint() const {
-    constexpr std::string_view digits = "0123456789ABCDEF";
-    std::string text;
-    for (const unsigned byte : sha256) {
-        if (!text.empty())
-            text += ':';
-        text += digits[byte >> 4];
-        text += digits[byte & 15];
-    }
-    return text;
-}
-
-namespace detail {
+namespace ringtls::detail {
 namespace {
 
-std::string taken_from(const bio_handle& memory) {
-    char* text = nullptr;
-    const long size = BIO_get_mem_data(memory.get(), &text);
-    return {text, static_cast<std::size_t>(size)};
+void free_text(char* text) {
+    OPENSSL_free(text);
 }
 
 /// The nearest that the clock can tell: its nanoseconds end in 2262, and certificates that are not
@@ -57,7 +43,7 @@ std::string ip_text(const ASN1_OCTET_STRING* raw) {
 std::string printable(const ASN1_STRING* raw) {
     const bio_handle memory(check_openssl(BIO_new(BIO_s_mem()), "BIO_new"));
     ASN1_STRING_print_ex(memory.get(), raw, ASN1_STRFLGS_RFC2253);
-    return taken_from(memory);
+    return text_in(memory);
 }
 
 std::vector<std::string> alternative_names(const X509& from) {
@@ -80,12 +66,41 @@ std::vector<std::string> alternative_names(const X509& from) {
     return names;
 }
 
+std::string number_text(const ASN1_INTEGER* number) {
+    const unique_handle<BIGNUM, BN_free> value(
+        check_openssl(ASN1_INTEGER_to_BN(number, nullptr), "ASN1_INTEGER_to_BN"));
+    const unique_handle<char, free_text> text(check_openssl(BN_bn2hex(value.get()), "BN_bn2hex"));
+    return text.get();
+}
+
+/// A key of a kind that OpenSSL does not know is left without one.
+void read_key(const X509& from, certificate& made) {
+    check_openssl(digest_key(from, made.key_sha256) ? 1 : 0, "public key");
+    const EVP_PKEY* const key = X509_get0_pubkey(&from);
+    if (!key) {
+        ERR_clear_error();
+        return;
+    }
+    if (const char* const name = EVP_PKEY_get0_type_name(key))
+        made.key_type = name;
+    made.key_bits = EVP_PKEY_get_bits(key);
+}
+
 } // namespace
 
 std::string name_text(const X509_NAME* name) {
     const bio_handle memory(check_openssl(BIO_new(BIO_s_mem()), "BIO_new"));
     X509_NAME_print_ex(memory.get(), name, 0, XN_FLAG_RFC2253);
-    return taken_from(memory);
+    return text_in(memory);
+}
+
+bool digest_key(const X509& from, sha256_digest& digest) noexcept {
+    unsigned char* encoded = nullptr;
+    const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(&from), &encoded);
+    const bool done = size > 0 && EVP_Digest(encoded, static_cast<std::size_t>(size), digest.data(),
+                                             nullptr, EVP_sha256(), nullptr) == 1;
+    OPENSSL_free(encoded);
+    return done;
 }
 
 certificate read_certificate(X509& from) {
@@ -93,12 +108,15 @@ certificate read_certificate(X509& from) {
     made.subject = name_text(X509_get_subject_name(&from));
     made.issuer = name_text(X509_get_issuer_name(&from));
     made.alternative_names = alternative_names(from);
+    made.serial = number_text(X509_get0_serialNumber(&from));
     made.not_before = time_of(X509_get0_notBefore(&from));
     made.not_after = time_of(X509_get0_notAfter(&from));
-    unsigned int size = 0;
-    check_openssl(X509_digest(&from, EVP_sha256(), made.sha256.data(), &size), "X509_digest");
+    read_key(from, made);
+    check_openssl(X509_digest(&from, EVP_sha256(), made.sha256.data(), nullptr), "X509_digest");
+    made.der.resize(static_cast<std::size_t>(check_openssl(i2d_X509(&from, nullptr), "i2d_X509")));
+    unsigned char* into = made.der.data();
+    check_openssl(i2d_X509(&from, &into), "i2d_X509");
     return made;
 }
 
-} // namespace detail
-} // namespace ringtls
+} // namespace ringtls::detail

@@ -9,6 +9,7 @@
 #include <openssl/x509v3.h>
 
 #include <memory>
+#include <string>
 
 namespace ringtls::detail {
 
@@ -33,5 +34,12 @@ using extension_handle = unique_handle<X509_EXTENSION, X509_EXTENSION_free>;
 using general_names_handle = unique_handle<GENERAL_NAMES, GENERAL_NAMES_free>;
 using general_name_handle = unique_handle<GENERAL_NAME, GENERAL_NAME_free>;
 using octets_handle = unique_handle<ASN1_OCTET_STRING, ASN1_OCTET_STRING_free>;
+
+/// What was written to a memory BIO.
+inline std::string text_in(const bio_handle& memory) {
+    char* text = nullptr;
+    const long size = BIO_get_mem_data(memory.get(), &text);
+    return {text, static_cast<std::size_t>(size)};
+}
 
 } // namespace ringtls::detail

@@ -15,14 +15,9 @@ namespace ringtls {
 namespace {
 
 using detail::check_openssl;
+using detail::text_in;
 
 constexpr std::string_view operation = "self_signed";
-
-std::string text_in(const detail::bio_handle& memory) {
-    char* text = nullptr;
-    const long size = BIO_get_mem_data(memory.get(), &text);
-    return {text, static_cast<std::size_t>(size)};
-}
 
 /// An IP address if it reads as one, a DNS name otherwise.
 void add_name(GENERAL_NAMES& names, const std::string& name) {

@@ -2,27 +2,13 @@
 // What a connection negotiated, and with whom.
 #pragma once
 
-#include <array>
-#include <chrono>
+#include <ringtls/tls/certificate.hpp>
+
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 namespace [[gnu::visibility("default")]] ringtls {
-
-/// A peer's certificate, as values (RFC 5280).
-struct certificate {
-    std::string subject; ///< distinguished name in RFC 2253's form
-    std::string issuer;
-    std::vector<std::string> alternative_names;       ///< "DNS:example.org", "IP:192.0.2.1", ...
-    std::chrono::system_clock::time_point not_before; ///< the nearest that the clock can tell
-    std::chrono::system_clock::time_point not_after;
-    std::array<std::uint8_t, 32> sha256{}; ///< of the whole certificate in DER
-
-    /// The SHA-256 in hexadecimal, two digits a byte, upper case, with colons.
-    [[nodiscard]] std::string fingerprint() const;
-};
 
 /// Empty strings: not negotiated. Names are OpenSSL's, and IANA's for ciphers of TLS 1.3.
 struct connection_info {
@@ -32,9 +18,9 @@ struct connection_info {
     std::string alpn;        ///< RFC 7301
     std::string server_name; ///< RFC 6066, section 3: what the client asked for
     bool resumed = false;
-    long verify_code = 0;      ///< X509_V_OK, or X509_V_ERR_...
-    std::string verify_result; ///< its text: "ok"
-    std::optional<certificate> peer;
+    long verify_code = 0;            ///< X509_V_OK, or X509_V_ERR_...
+    std::string verify_result;       ///< its text: "ok"
+    std::optional<certificate> peer; ///< the other side's own, if it presented one
 };
 
 /// What a stream's transport has done so far.
