@@ -23,6 +23,7 @@ LISTENER = "lib/net/listener.cpp"
 NAMES = "lib/tls/server_name.cpp"
 OPERATION = "lib/loop/operation.cpp"
 OPERATIONS = "lib/tls/stream_operations.cpp"
+POLICY = "lib/tls/policy.cpp"
 TRANSPORT = "lib/tls/transport.cpp"
 
 MUTANTS = [Mutant(*each) for each in [
@@ -363,7 +364,7 @@ MUTANTS = [Mutant(*each) for each in [
     ("secure: servers ask for the certificates that they require", CONTEXT,
      "SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT", "SSL_VERIFY_PEER",
      ("tls/server_context",)),
-    ("secure: versions below the minimum are refused", CONTEXT,
+    ("secure: versions below the minimum are refused", POLICY,
      "    check_openssl(SSL_CTX_set_min_proto_version(ctx, number_of(settings.minimum_version())),\n"
      "                  \"minimum version\");\n", "", ("tls/server_context", "tls/client_context")),
     ("secure: no renegotiation unless it was allowed", CONTEXT,

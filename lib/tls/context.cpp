@@ -4,21 +4,12 @@
 #include "engine.hpp"
 #include "failure.hpp"
 #include "pem_loader.hpp"
+#include "policy.hpp"
 
 #include <openssl/err.h>
 
 namespace ringtls::detail {
 namespace {
-
-int number_of(tls_version version) {
-    switch (version) {
-    case tls_version::tls_1_2:
-        return TLS1_2_VERSION;
-    case tls_version::tls_1_3:
-        return TLS1_3_VERSION;
-    }
-    return TLS1_3_VERSION;
-}
 
 ssl_ctx_handle make(const SSL_METHOD* method) {
     ERR_clear_error();
@@ -94,30 +85,8 @@ void context::apply_common(const Settings& settings) {
                                                       : SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_info_callback(ctx, engine::callbacks::info);
     SSL_CTX_set_msg_callback(ctx, engine::callbacks::message);
-    apply_policy(settings);
+    apply_policy(ctx, settings);
     alpn_ = wire_form(settings.alpn());
-}
-
-template<class Settings>
-void context::apply_policy(const Settings& settings) {
-    SSL_CTX* const ctx = ctx_.get();
-    const auto refused = make_error_code(errc::invalid_setting);
-    check_openssl(SSL_CTX_set_min_proto_version(ctx, number_of(settings.minimum_version())),
-                  "minimum version");
-    if (settings.maximum_version() && *settings.maximum_version() < settings.minimum_version())
-        throw_openssl_error("maximum version", "below the minimum version", refused);
-    if (settings.maximum_version())
-        check_openssl(SSL_CTX_set_max_proto_version(ctx, number_of(*settings.maximum_version())),
-                      "maximum version");
-    if (!settings.ciphers().empty())
-        check_openssl(SSL_CTX_set_cipher_list(ctx, settings.ciphers().c_str()), "ciphers",
-                      settings.ciphers(), refused);
-    if (!settings.ciphersuites().empty())
-        check_openssl(SSL_CTX_set_ciphersuites(ctx, settings.ciphersuites().c_str()),
-                      "ciphersuites", settings.ciphersuites(), refused);
-    if (!settings.groups().empty())
-        check_openssl(SSL_CTX_set1_groups_list(ctx, settings.groups().c_str()), "groups",
-                      settings.groups(), refused);
 }
 
 /// The server's preference decides (RFC 7301, section 3.2).

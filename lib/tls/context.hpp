@@ -25,8 +25,6 @@ class context {
   private:
     template<class Settings>
     void apply_common(const Settings& settings);
-    template<class Settings>
-    void apply_policy(const Settings& settings);
     void apply_alpn(const std::vector<std::string>& protocols);
 
     /// For SSL_CTX_set_alpn_select_cb(3).

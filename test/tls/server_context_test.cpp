@@ -1,47 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Who a server is, whom it asks, and what it refuses.
-#include "../support/loopback.hpp"
+#include "../support/shaken.hpp"
 
 #include <ringtls/tls/server_context.hpp>
 
 #include <openssl/ssl.h>
 
-#include <optional>
 #include <stdexcept>
 
 namespace ringtls {
-namespace {
 
-struct endings {
-    std::optional<error> client;
-    std::optional<error> server;
-};
-
-/// How both sides end, the client's after it has tried to read.
-endings shake(const client_settings& client, const server_settings& server) {
-    event_loop loop;
-    const client_context c(client);
-    const server_context s(server);
-    test::stream_pair ends(test::connected_pair(loop), c, s);
-    endings ended;
-    loop.spawn([](stream& with, std::optional<error>& failed) -> task<> {
-        const auto shaken = co_await as_result(with.handshake());
-        if (!shaken)
-            failed = shaken.error();
-        else
-            co_await with.close_write();
-    }(ends.server, ended.server));
-    loop.spawn([](stream& with, std::optional<error>& failed) -> task<> {
-        std::array<std::byte, 8> buffer;
-        const auto count = co_await as_result(with.read(buffer));
-        if (!count)
-            failed = count.error();
-    }(ends.client, ended.client));
-    loop.run();
-    return ended;
-}
-
-} // namespace
+using test::shake;
 
 TEST_CASE("a client certificate is required, verified and known to the server") {
     const auto asking = [] {
@@ -58,20 +27,20 @@ TEST_CASE("a client certificate is required, verified and known to the server") 
     }
     SUBCASE("none") {
         const auto ended = shake(test::trusting(), asking());
-        REQUIRE(ended.server);
-        CHECK(std::string(ended.server->what()).find("peer did not return a certificate") !=
+        REQUIRE(ended.server.failure);
+        CHECK(std::string(ended.server.failure->what()).find("peer did not return a certificate") !=
               std::string::npos);
-        REQUIRE(ended.client);
-        REQUIRE(ended.client->alert());
-        CHECK(ended.client->alert()->way == alert::direction::received);
-        CHECK(ended.client->alert()->description == SSL_AD_CERTIFICATE_REQUIRED);
+        REQUIRE(ended.client.failure);
+        REQUIRE(ended.client.failure->alert());
+        CHECK(ended.client.failure->alert()->way == alert::direction::received);
+        CHECK(ended.client.failure->alert()->description == SSL_AD_CERTIFICATE_REQUIRED);
     }
     SUBCASE("another authority's") {
         const std::array<std::string, 1> names = {"stranger"};
         const auto ended = shake(test::trusting().identify_as(self_signed(names)), asking());
-        REQUIRE(ended.server);
-        CHECK(ended.server->code() == errc::verify_failed);
-        CHECK(ended.server->verification()->subject == "CN=stranger");
+        REQUIRE(ended.server.failure);
+        CHECK(ended.server.failure->code() == errc::verify_failed);
+        CHECK(ended.server.failure->verification()->subject == "CN=stranger");
     }
 }
 
@@ -84,11 +53,11 @@ TEST_CASE("the server's first protocol that the client offers is chosen") {
 
 TEST_CASE("a client that offers no protocol of the server's is refused with the alert for it") {
     const auto ended = shake(test::trusting().alpn({"h2"}), test::serving().alpn({"echo"}));
-    REQUIRE(ended.server);
-    REQUIRE(ended.client);
-    REQUIRE(ended.client->alert());
-    CHECK(ended.client->alert()->description == SSL_AD_NO_APPLICATION_PROTOCOL);
-    CHECK(ended.client->alert()->name() == "no application protocol");
+    REQUIRE(ended.server.failure);
+    REQUIRE(ended.client.failure);
+    REQUIRE(ended.client.failure->alert());
+    CHECK(ended.client.failure->alert()->description == SSL_AD_NO_APPLICATION_PROTOCOL);
+    CHECK(ended.client.failure->alert()->name() == "no application protocol");
 }
 
 TEST_CASE("a client that does not speak of protocols is served by a server that has some") {
@@ -99,9 +68,9 @@ TEST_CASE("a client that does not speak of protocols is served by a server that 
 TEST_CASE("the version floor holds on both sides") {
     const auto ended = shake(test::only(test::trusting(), tls_version::tls_1_2),
                              test::serving().minimum_version(tls_version::tls_1_3));
-    REQUIRE(ended.server);
-    REQUIRE(ended.client);
-    CHECK(ended.client->alert()->description == SSL_AD_PROTOCOL_VERSION);
+    REQUIRE(ended.server.failure);
+    REQUIRE(ended.client.failure);
+    CHECK(ended.client.failure->alert()->description == SSL_AD_PROTOCOL_VERSION);
     // Nothing below TLS 1.2, whatever the native context is asked for at its own risk.
     const server_context s(test::serving());
     CHECK(SSL_CTX_get_min_proto_version(s.native_handle()) == TLS1_2_VERSION);

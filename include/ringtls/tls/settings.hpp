@@ -13,8 +13,15 @@ namespace [[gnu::visibility("default")]] ringtls {
 
 enum class tls_version { tls_1_2, tls_1_3 };
 
+/// Configurations of Mozilla's guidelines (Server Side TLS, version 6.0).
+enum class tls_preset {
+    modern,       ///< TLS 1.3 alone
+    intermediate, ///< and TLS 1.2, with forward secrecy and authenticated encryption
+};
+
 /// The settings that both sides have. Each setter returns the settings, so that they chain;
-/// nothing is checked before a context is made of them. Names are OpenSSL's.
+/// nothing is checked before a context is made of them. Names are OpenSSL's; one that it does not
+/// know is refused with errc::invalid_setting, and is the error's subject.
 template<class Derived>
 class tls_settings {
   public:
@@ -35,7 +42,8 @@ class tls_settings {
         alpn_ = std::move(protocols);
         return self();
     }
-    /// Cipher list of TLS 1.2 (openssl-ciphers(1)).
+    /// Cipher list of TLS 1.2 (openssl-ciphers(1)). Beyond what OpenSSL refuses, a name that it
+    /// does not know is refused also beside others that it does, and so is a lower @SECLEVEL.
     Derived& ciphers(std::string list) {
         ciphers_ = std::move(list);
         return self();
@@ -45,9 +53,39 @@ class tls_settings {
         ciphersuites_ = std::move(list);
         return self();
     }
-    /// Key exchange groups, the preferred one first (SSL_CTX_set1_groups_list(3)).
+    /// Key exchange groups with colons between them, the preferred one first
+    /// (SSL_CTX_set1_groups_list(3)). One with a question mark in front is left out where OpenSSL
+    /// does not have it: "?X25519MLKEM768:X25519" is post-quantum with OpenSSL 3.5.
     Derived& groups(std::string list) {
         groups_ = std::move(list);
+        return self();
+    }
+    /// Signature algorithms to accept of the peer and to sign with, with colons between them, the
+    /// preferred one first (SSL_CTX_set1_sigalgs_list(3)).
+    Derived& signature_algorithms(std::string list) {
+        signature_algorithms_ = std::move(list);
+        return self();
+    }
+    /// Sets versions, ciphers, suites and groups to a configuration of the guidelines, with the
+    /// post-quantum group where OpenSSL has it. What is called after this changes them.
+    Derived& preset(tls_preset which) {
+        const bool modern = which == tls_preset::modern;
+        minimum_ = modern ? tls_version::tls_1_3 : tls_version::tls_1_2;
+        maximum_.reset();
+        ciphers_ = modern ? ""
+                          : "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+                            "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+                            "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+        ciphersuites_ =
+            "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+        groups_ = "?X25519MLKEM768:X25519:prime256v1:secp384r1";
+        return self();
+    }
+    /// OpenSSL's security level, 0 to 5 (SSL_CTX_set_security_level(3)), in place of the system's,
+    /// usually 1 or 2: below it are keys and signatures that can be broken, at 0 connections
+    /// without encryption or without authentication.
+    Derived& danger_security_level(unsigned level) noexcept {
+        security_level_ = level;
         return self();
     }
     /// Allows the peer to renegotiate a TLS 1.2 connection. Renegotiation has a history of
@@ -63,6 +101,12 @@ class tls_settings {
     [[nodiscard]] const std::string& ciphers() const noexcept { return ciphers_; }
     [[nodiscard]] const std::string& ciphersuites() const noexcept { return ciphersuites_; }
     [[nodiscard]] const std::string& groups() const noexcept { return groups_; }
+    [[nodiscard]] const std::string& signature_algorithms() const noexcept {
+        return signature_algorithms_;
+    }
+    [[nodiscard]] std::optional<unsigned> security_level() const noexcept {
+        return security_level_;
+    }
     [[nodiscard]] bool renegotiation() const noexcept { return renegotiation_; }
 
   private:
@@ -76,6 +120,8 @@ class tls_settings {
     std::string ciphers_;
     std::string ciphersuites_;
     std::string groups_;
+    std::string signature_algorithms_;
+    std::optional<unsigned> security_level_;
     bool renegotiation_ = false;
 };
 
