@@ -20,6 +20,7 @@
 #include <ringtls/tls/connection_info.hpp>
 #include <ringtls/tls/context_reloader.hpp>
 #include <ringtls/tls/pem.hpp>
+#include <ringtls/tls/pkcs12.hpp>
 #include <ringtls/tls/self_signed.hpp>
 #include <ringtls/tls/server_context.hpp>
 #include <ringtls/tls/stream.hpp>

@@ -41,6 +41,8 @@ std::string text_of(errc code) {
         return "cannot read PEM";
     case errc::key_mismatch:
         return "private key does not match the certificate";
+    case errc::bad_passphrase:
+        return "passphrase missing or wrong";
     case errc::no_driver:
         return "no such driver for the event loop";
     case errc::wrong_thread:

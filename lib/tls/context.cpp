@@ -16,6 +16,19 @@ ssl_ctx_handle make(const SSL_METHOD* method) {
     return ssl_ctx_handle(check_openssl(SSL_CTX_new(method), "SSL_CTX_new"));
 }
 
+/// For SSL_CTX_set_verify(3).
+int mode_of(client_certificate asked) {
+    switch (asked) {
+    case client_certificate::not_asked:
+        return SSL_VERIFY_NONE;
+    case client_certificate::requested:
+        return SSL_VERIFY_PEER;
+    case client_certificate::required:
+        break;
+    }
+    return SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+}
+
 std::string wire_form(const std::vector<std::string>& protocols) {
     std::string wire;
     for (const auto& protocol : protocols) {
@@ -51,16 +64,15 @@ context::context(const server_settings& settings)
     : ctx_(make(TLS_server_method())), client_(false) {
     SSL_CTX* const ctx = ctx_.get();
     apply_common(settings);
-    use_identity(ctx, settings.own_identity());
+    for (const auto& own : settings.identities())
+        use_identity(ctx, own);
     for (const auto& authorities : settings.client_authorities()) {
         trust(ctx, authorities);
         // Tells clients which of their certificates would do.
         for (const auto& certificate : load_certificates(authorities, "client CA"))
             check_openssl(SSL_CTX_add_client_CA(ctx, certificate.get()), "trust");
     }
-    if (!settings.client_authorities().empty())
-        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
-                           engine::callbacks::verify);
+    SSL_CTX_set_verify(ctx, mode_of(settings.client_certificates()), engine::callbacks::verify);
     // Sessions are resumed only where they were made; OpenSSL insists where it asks for
     // certificates.
     constexpr unsigned char name[] = "ringtls";

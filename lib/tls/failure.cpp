@@ -39,4 +39,11 @@ void throw_openssl_error(std::string_view operation, std::string subject, std::e
     throw error(code, operation, std::move(details));
 }
 
+void refuse_setting(std::string_view setting, std::string_view item, std::string reason) {
+    auto details = std::make_shared<error_details>();
+    details->subject = item;
+    details->reason = std::move(reason);
+    throw error(errc::invalid_setting, setting, std::move(details));
+}
+
 } // namespace ringtls::detail

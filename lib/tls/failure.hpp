@@ -31,6 +31,10 @@ struct openssl_report {
 [[noreturn]] void throw_openssl_error(std::string_view operation, std::string subject,
                                       std::error_code code = {});
 
+/// Throws error with errc::invalid_setting: this item of this setting is wrong, and why.
+[[noreturn]] void refuse_setting(std::string_view setting, std::string_view item,
+                                 std::string reason);
+
 /// Throws unless OpenSSL answered with success (1, or a pointer).
 template<class Answer>
 Answer check_openssl(Answer answer, std::string_view operation, const std::string& subject = {},

@@ -2,9 +2,13 @@
 #include "pem_loader.hpp"
 
 #include "failure.hpp"
+#include "secret.hpp"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
+
+#include <cstring>
+#include <exception>
 
 namespace ringtls::detail {
 namespace {
@@ -24,10 +28,59 @@ bio_handle open(const pem& from, const char* purpose) {
     return source;
 }
 
+/// One key's passphrase. The answer is kept until the key is read, for OpenSSL may ask again.
+struct passphrase_request {
+    const passphrase_callback& from;
+    std::string_view name;
+    bool asked = false;
+    secret answer{};
+    std::exception_ptr thrown = nullptr;
+};
+
+void ask(passphrase_request& request) noexcept {
+    request.asked = true;
+    try {
+        if (request.from)
+            request.answer.assign(request.from(request.name));
+    } catch (...) {
+        request.thrown = std::current_exception(); // nothing may pass through C
+    }
+}
+
 /// OpenSSL would ask at the terminal otherwise.
-int refuse_passphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* asked) {
-    *static_cast<bool*>(asked) = true;
-    return -1;
+int give_passphrase(char* buffer, int size, int /*writing*/, void* asking) {
+    auto& request = *static_cast<passphrase_request*>(asking);
+    if (!request.asked)
+        ask(request);
+    const auto& answer = request.answer.text();
+    if (request.thrown || !request.from || answer.size() > static_cast<std::size_t>(size))
+        return -1;
+    std::memcpy(buffer, answer.data(), answer.size());
+    return static_cast<int>(answer.size());
+}
+
+[[noreturn]] void report(const passphrase_request& request, std::string subject) {
+    if (request.thrown) {
+        ERR_clear_error();
+        std::rethrow_exception(request.thrown);
+    }
+    if (request.from)
+        throw_openssl_error("load", std::move(subject), errc::bad_passphrase);
+    ERR_clear_error();
+    auto details = std::make_shared<error_details>();
+    details->subject = std::move(subject);
+    details->reason = "it is encrypted";
+    throw error(errc::bad_passphrase, "load", std::move(details));
+}
+
+/// Whether the context has a certificate with such a key.
+bool has_kind(SSL_CTX* ctx, const EVP_PKEY* key) {
+    const char* const kind = EVP_PKEY_get0_type_name(key);
+    for (auto found = SSL_CTX_set_current_cert(ctx, SSL_CERT_SET_FIRST); found == 1;
+         found = SSL_CTX_set_current_cert(ctx, SSL_CERT_SET_NEXT))
+        if (EVP_PKEY_is_a(X509_get0_pubkey(SSL_CTX_get0_certificate(ctx)), kind) == 1)
+            return true;
+    return false;
 }
 
 } // namespace
@@ -35,9 +88,8 @@ int refuse_passphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* ask
 std::vector<x509_handle> load_certificates(const pem& from, const char* purpose) {
     const auto source = open(from, purpose);
     std::vector<x509_handle> all;
-    bool asked = false;
-    while (
-        x509_handle next{PEM_read_bio_X509_AUX(source.get(), nullptr, refuse_passphrase, &asked)})
+    passphrase_request nobody{nullptr, from.name()};
+    while (x509_handle next{PEM_read_bio_X509_AUX(source.get(), nullptr, give_passphrase, &nobody)})
         all.push_back(std::move(next));
     // The loop ends with "no start line": past the last certificate that is the end, at the first
     // it is an empty file, and any other reason is a broken one.
@@ -49,28 +101,28 @@ std::vector<x509_handle> load_certificates(const pem& from, const char* purpose)
     return all;
 }
 
-key_handle load_private_key(const pem& from) {
+key_handle load_private_key(const pem& from, const passphrase_callback& passphrase) {
     constexpr const char* purpose = "private key";
     const auto source = open(from, purpose);
-    bool asked = false;
-    key_handle key(PEM_read_bio_PrivateKey(source.get(), nullptr, refuse_passphrase, &asked));
-    if (asked) {
-        ERR_clear_error();
-        auto details = std::make_shared<error_details>();
-        details->subject = about(purpose, from);
-        details->reason = "it is encrypted";
-        throw error(errc::invalid_pem, "load", std::move(details));
-    }
+    passphrase_request request{passphrase, from.name()};
+    key_handle key(PEM_read_bio_PrivateKey(source.get(), nullptr, give_passphrase, &request));
+    if (!key && request.asked)
+        report(request, about(purpose, from));
     if (!key)
         throw_openssl_error("load", about(purpose, from), errc::invalid_pem);
+    ERR_clear_error();
     return key;
 }
 
 void use_identity(SSL_CTX* ctx, const identity& self) {
     auto chain = load_certificates(self.chain, "certificate");
-    const auto key = load_private_key(self.key);
+    const auto key = load_private_key(self.key, self.passphrase);
     const auto certificate_name = about("certificate", self.chain);
     const auto key_name = about("private key", self.key);
+    if (has_kind(ctx, key.get()))
+        refuse_setting("identity", certificate_name,
+                       "a second certificate with a key of the kind " +
+                           std::string(EVP_PKEY_get0_type_name(key.get())));
     ERR_clear_error();
     check_openssl(SSL_CTX_use_certificate(ctx, chain.front().get()), "load", certificate_name);
     for (std::size_t i = 1; i < chain.size(); ++i) {

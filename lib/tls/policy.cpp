@@ -28,13 +28,6 @@ int set_signature_algorithms(SSL_CTX* ctx, const char* list) {
     return static_cast<int>(SSL_CTX_set1_sigalgs_list(ctx, list));
 }
 
-[[noreturn]] void refuse(std::string_view setting, std::string_view name, std::string reason) {
-    auto details = std::make_shared<error_details>();
-    details->subject = name;
-    details->reason = std::move(reason);
-    throw error(errc::invalid_setting, setting, std::move(details));
-}
-
 /// What may follow is set anew, so that trying changes nothing.
 bool accepts(SSL_CTX* ctx, list_setter set, std::string_view list) {
     ERR_clear_error();
@@ -125,7 +118,7 @@ void check_cipher(SSL_CTX* ctx, std::string_view name) {
     for (auto rest = name; !rest.empty();) {
         const auto part = next_word(rest, '+');
         if (part.starts_with("DEFAULT") || part.starts_with("SUITEB"))
-            refuse("ciphers", name, "only at the beginning of a list");
+            refuse_setting("ciphers", name, "only at the beginning of a list");
         if (!is_in(maybe_empty, part))
             set_list(ctx, SSL_CTX_set_cipher_list, part, "ciphers");
     }
@@ -137,12 +130,13 @@ void check_cipher_command(SSL_CTX* ctx, std::string_view command) {
     if (command == "STRENGTH")
         return;
     if (!command.starts_with(level) || command.size() != level.size() + 1)
-        refuse("ciphers", subject, "no such command");
+        refuse_setting("ciphers", subject, "no such command");
     const int wanted = command.back() - '0';
     if (wanted < SSL_CTX_get_security_level(ctx))
-        refuse("ciphers", subject, "lowers the security level, which danger_security_level() does");
+        refuse_setting("ciphers", subject,
+                       "lowers the security level, which danger_security_level() does");
     if (wanted > 5)
-        refuse("ciphers", subject, "no such level");
+        refuse_setting("ciphers", subject, "no such level");
 }
 
 bool in_cipher_name(char c) {
@@ -168,7 +162,7 @@ void check_ciphers(SSL_CTX* ctx, std::string_view list) {
             return;
         const auto element = next_cipher(list);
         if (element.empty() || element.find_first_not_of("!-+@") == std::string_view::npos)
-            refuse("ciphers", element.empty() ? list : element, "not a name");
+            refuse_setting("ciphers", element.empty() ? list : element, "not a name");
         if (element.front() == '@')
             check_cipher_command(ctx, element.substr(1));
         else if (!first || element != "DEFAULT")
@@ -213,7 +207,7 @@ void apply_policy(SSL_CTX* ctx, const Settings& settings) {
     apply_versions(ctx, settings);
     if (const auto level = settings.security_level()) {
         if (*level > 5)
-            refuse("security level", std::to_string(*level), "no such level");
+            refuse_setting("security level", std::to_string(*level), "no such level");
         SSL_CTX_set_security_level(ctx, static_cast<int>(*level));
     }
     if (!settings.ciphers().empty())

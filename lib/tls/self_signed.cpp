@@ -2,10 +2,10 @@
 #include <ringtls/tls/self_signed.hpp>
 
 #include "failure.hpp"
+#include "identity_writer.hpp"
 #include "openssl_handles.hpp"
 
 #include <openssl/ec.h>
-#include <openssl/pem.h>
 #include <openssl/rand.h>
 
 #include <array>
@@ -15,7 +15,6 @@ namespace ringtls {
 namespace {
 
 using detail::check_openssl;
-using detail::text_in;
 
 constexpr std::string_view operation = "self_signed";
 
@@ -89,14 +88,7 @@ identity self_signed(std::span<const std::string> names, std::chrono::seconds va
     constrain(made.get());
     check_openssl(X509_sign(made.get(), key.get(), EVP_sha256()), operation);
 
-    const detail::bio_handle chain(check_openssl(BIO_new(BIO_s_mem()), operation));
-    check_openssl(PEM_write_bio_X509(chain.get(), made.get()), operation);
-    // Secure memory is wiped when it is freed.
-    const detail::bio_handle secret(check_openssl(BIO_new(BIO_s_secmem()), operation));
-    check_openssl(
-        PEM_write_bio_PrivateKey(secret.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr),
-        operation);
-    return {pem::text(text_in(chain)), pem::text(text_in(secret))};
+    return detail::write_identity(std::array{made.get()}, key.get(), operation);
 }
 
 } // namespace ringtls

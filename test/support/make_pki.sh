@@ -10,7 +10,18 @@
 #   elsewhere.pem .key       other.example only
 #   wildcard.pem .key        *.wild.example and pa*.wild.example
 #   client.pem client.key    a client's
-#   encrypted.key            server.key under the passphrase "secret"
+#   subject-only.pem .key    localhost as its common name alone
+#   address-as-name.pem .key 127.0.0.1 as a DNS name
+#   international.pem .key   xn--bcher-kva.example
+#   between.pem .key         an authority under ca.pem
+#   deep.pem .key            localhost, by between.pem; deep-chain.pem has that behind it
+#   revoked.pem .key         localhost, revoked in crl.pem
+#   crl.pem between-crl.pem  what ca and between have revoked; stale-crl.pem ended in 2020
+#   encrypted.key            server.key under the passphrase "secret"; encrypted-old.key in the
+#                            form before PKCS#8
+#   deep.p12                 deep.key and its chain under "secret", the other authority too;
+#                            open.p12: under an empty passphrase; keyless.p12: only certificates
+#   trusted/                 a directory with ca.pem and what is no certificate
 #   garbage.pem empty.pem    no PEM, nothing at all
 set -eu
 umask 077
@@ -25,15 +36,34 @@ authority() { # NAME COMMON_NAME
         -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign
 }
 
-issue() { # NAME COMMON_NAME SUBJECT_ALT_NAMES USAGE [START END]
+issuer=ca
+issue() { # NAME COMMON_NAME SUBJECT_ALT_NAMES USAGE [START END] : by $issuer
     [ -f "$1.key" ] || ec_key "$1.key"
     openssl req -new -key "$1.key" -subj "/CN=$2" -out "$1.csr"
     printf '%s\n' "subjectAltName=$3" "extendedKeyUsage=$4" basicConstraints=CA:FALSE >"$1.ext"
     rm -f index.txt index.txt.attr
     : >index.txt
-    openssl ca -batch -notext -config ca.conf -in "$1.csr" -out "$1.pem" -extfile "$1.ext" \
+    [ "$4" != authority ] || printf '%s\n' basicConstraints=critical,CA:TRUE \
+        keyUsage=critical,keyCertSign,cRLSign >"$1.ext"
+    openssl ca -batch -notext -config ca.conf -cert "$issuer.pem" -keyfile "$issuer.key" \
+        -in "$1.csr" -out "$1.pem" -extfile "$1.ext" \
         -startdate "${5:-20200101000000Z}" -enddate "${6:-20991231235959Z}" 2>/dev/null
     rm -f "$1.csr" "$1.ext"
+}
+
+revocations() { # NAME START END [REVOKED] : by $issuer
+    : >index.txt
+    [ -z "${4:-}" ] || openssl ca -config ca.conf -cert "$issuer.pem" -keyfile "$issuer.key" \
+        -revoke "$4.pem" 2>/dev/null
+    openssl ca -gencrl -config ca.conf -cert "$issuer.pem" -keyfile "$issuer.key" \
+        -crl_lastupdate "$2" -crl_nextupdate "$3" -out "$1.pem" 2>/dev/null
+}
+
+bundle() { # NAME PASSPHRASE OPTION...
+    name=$1
+    passphrase=$2
+    shift 2
+    openssl pkcs12 -export -passout "pass:$passphrase" -out "$name.p12" "$@"
 }
 
 cat >ca.conf <<EOF
@@ -48,6 +78,7 @@ rand_serial = yes
 default_md = sha256
 policy = any
 unique_subject = no
+default_crl_days = 30
 [any]
 commonName = supplied
 EOF
@@ -63,7 +94,27 @@ issue expired localhost "$local_names" serverAuth 20190101000000Z 20200101000000
 issue elsewhere other.example DNS:other.example serverAuth
 issue wildcard wild.example 'DNS:*.wild.example,DNS:pa*.wild.example' serverAuth
 issue client 'a client' email:client@example.org clientAuth
+issue subject-only localhost email:nobody@example.org serverAuth
+issue address-as-name localhost DNS:127.0.0.1 serverAuth
+issue international bookshop DNS:xn--bcher-kva.example serverAuth
+issue between 'an authority between' none authority
+issue revoked localhost "$local_names" serverAuth
+revocations crl 20200101000000Z 20991231235959Z revoked
+revocations stale-crl 20190101000000Z 20200101000000Z
+issuer=between
+issue deep localhost "$local_names" serverAuth
+cat deep.pem between.pem >deep-chain.pem
+revocations between-crl 20200101000000Z 20991231235959Z
+cat other-ca.pem ca.pem between.pem >unsorted.pem
+bundle deep secret -inkey deep.key -in deep.pem -certfile unsorted.pem
+bundle open '' -inkey client.key -in client.pem
+bundle keyless secret -nokeys -in client.pem
+mkdir -p trusted/below
+cp ca.pem trusted/ca.crt
+cp server.key trusted/key.pem
+echo 'Authorities to trust.' >trusted/README
+openssl ec -in server.key -aes128 -passout pass:secret -out encrypted-old.key 2>/dev/null
 openssl pkey -in server.key -aes256 -passout pass:secret -out encrypted.key
 echo 'this is not PEM' >garbage.pem
 : >empty.pem
-rm -f ca.conf index.txt* [0-9A-F]*.pem other-ca.key
+rm -f unsorted.pem ca.conf index.txt* [0-9A-F]*.pem other-ca.key

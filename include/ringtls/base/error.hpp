@@ -29,6 +29,7 @@ enum class errc {
     invalid_setting,    ///< a setting of a context that OpenSSL refuses
     invalid_pem,        ///< a certificate or key that cannot be read
     key_mismatch,       ///< a private key that does not belong to its certificate
+    bad_passphrase,     ///< an encrypted key whose passphrase is missing or wrong
     no_driver,          ///< a driver of the event loop that this build does not have
     wrong_thread,       ///< a loop used from a thread that does not run it
 };

@@ -61,8 +61,9 @@ class client_settings final : public tls_settings<client_settings> {
 /// Immutable, cheap to copy, and shared freely between threads. Streams keep what they need of it.
 class client_context {
   public:
-    /// Throws error: errc::invalid_pem, errc::key_mismatch, errc::invalid_setting or OpenSSL's
-    /// code, with the file or setting as its subject and OpenSSL's reason.
+    /// Throws error: errc::invalid_pem, errc::bad_passphrase, errc::key_mismatch,
+    /// errc::invalid_setting or OpenSSL's code, with the file or setting as its subject and
+    /// OpenSSL's reason. And what a passphrase_callback throws.
     explicit client_context(const client_settings& settings = {});
 
     /// The SSL_CTX, owned by this object. What is changed through it is the caller's to answer for.

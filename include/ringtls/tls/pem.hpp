@@ -2,8 +2,10 @@
 // Where a certificate or a key comes from.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace [[gnu::visibility("default")]] ringtls {
 
@@ -32,12 +34,20 @@ class pem {
     std::string content_;
 };
 
-/// A certificate chain, the peer's own first, and its private key: who we are.
+/// Answers with the passphrase of what this names: a file, or "PEM in memory". What it throws comes
+/// out of the call that asked.
+using passphrase_callback = std::function<std::string(std::string_view name)>;
+
+/// A certificate chain, the peer's own first, and its private key: who we are. A key that is
+/// encrypted (PKCS#8, RFC 5958, or OpenSSL's older form) has its passphrase asked for each time
+/// that a context is made; OpenSSL never asks at the terminal.
 struct identity {
-    identity(pem chain, pem key) noexcept : chain(std::move(chain)), key(std::move(key)) {}
+    identity(pem chain, pem key, passphrase_callback passphrase = nullptr) noexcept
+        : chain(std::move(chain)), key(std::move(key)), passphrase(std::move(passphrase)) {}
 
     pem chain;
     pem key;
+    passphrase_callback passphrase;
 };
 
 } // namespace ringtls

@@ -16,14 +16,35 @@ class context;
 
 namespace [[gnu::visibility("default")]] ringtls {
 
+/// Whether a server asks its clients for a certificate.
+enum class client_certificate { not_asked, requested, required };
+
 /// How a server_context is made.
 class server_settings final : public tls_settings<server_settings> {
   public:
-    explicit server_settings(identity self) : identity_(std::move(self)) {}
+    explicit server_settings(identity self) { identities_.push_back(std::move(self)); }
+
+    /// Has this certificate too, with another kind of key (ECDSA beside RSA, RFC 8446, section
+    /// 4.4.2.2): OpenSSL presents the one that the client's signature algorithms, and in TLS 1.2
+    /// the ciphers, allow.
+    server_settings& also_identify_as(identity other) {
+        identities_.push_back(std::move(other));
+        return *this;
+    }
 
     /// Refuses clients without a certificate from one of these authorities. May be called several
     /// times.
     server_settings& require_client_certificate(pem authorities) {
+        client_certificates_ = client_certificate::required;
+        client_authorities_.push_back(std::move(authorities));
+        return *this;
+    }
+    /// Asks clients for a certificate from one of these authorities and refuses one from others,
+    /// but serves clients that present none: connection_info::peer tells. What
+    /// require_client_certificate() demands stays demanded.
+    server_settings& request_client_certificate(pem authorities) {
+        if (client_certificates_ == client_certificate::not_asked)
+            client_certificates_ = client_certificate::requested;
         client_authorities_.push_back(std::move(authorities));
         return *this;
     }
@@ -33,14 +54,20 @@ class server_settings final : public tls_settings<server_settings> {
         return *this;
     }
 
-    [[nodiscard]] const identity& own_identity() const noexcept { return identity_; }
+    [[nodiscard]] const identity& own_identity() const noexcept { return identities_.front(); }
+    /// With those of also_identify_as().
+    [[nodiscard]] const std::vector<identity>& identities() const noexcept { return identities_; }
+    [[nodiscard]] client_certificate client_certificates() const noexcept {
+        return client_certificates_;
+    }
     [[nodiscard]] const std::vector<pem>& client_authorities() const noexcept {
         return client_authorities_;
     }
     [[nodiscard]] unsigned tickets() const noexcept { return tickets_; }
 
   private:
-    identity identity_;
+    std::vector<identity> identities_;
+    client_certificate client_certificates_ = client_certificate::not_asked;
     std::vector<pem> client_authorities_;
     unsigned tickets_ = 2;
 };
@@ -50,8 +77,9 @@ class server_settings final : public tls_settings<server_settings> {
 /// Immutable, cheap to copy, and shared freely between threads. Streams keep what they need of it.
 class server_context {
   public:
-    /// Throws error: errc::invalid_pem, errc::key_mismatch, errc::invalid_setting or OpenSSL's
-    /// code, with the file or setting as its subject and OpenSSL's reason.
+    /// Throws error: errc::invalid_pem, errc::bad_passphrase, errc::key_mismatch,
+    /// errc::invalid_setting or OpenSSL's code, with the file or setting as its subject and
+    /// OpenSSL's reason. And what a passphrase_callback throws.
     explicit server_context(const server_settings& settings);
 
     /// The SSL_CTX, owned by this object. What is changed through it is the caller's to answer for.

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// Text that is wiped when it goes.
+#pragma once
+
+#include <openssl/crypto.h>
+
+#include <string>
+
+namespace ringtls::detail {
+
+class secret {
+  public:
+    secret() = default;
+    secret(const secret&) = delete;
+    secret& operator=(const secret&) = delete;
+    ~secret() { wipe(text_); }
+
+    /// Takes it over; a short text is copied by that, so what it came from is wiped.
+    void assign(std::string&& text) {
+        wipe(text_);
+        text_ = text;
+        wipe(text);
+    }
+    [[nodiscard]] const std::string& text() const noexcept { return text_; }
+
+  private:
+    static void wipe(std::string& text) noexcept { OPENSSL_cleanse(text.data(), text.size()); }
+
+    std::string text_;
+};
+
+} // namespace ringtls::detail
