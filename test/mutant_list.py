@@ -354,13 +354,12 @@ MUTANTS = [Mutant(*each) for each in [
      "                  \"X509_VERIFY_PARAM_set1_host\", name);\n", "",
      ("tls/client_context",)),
     ("secure: the IP address is verified", NAMES,
-     "    check_openssl(\n        X509_VERIFY_PARAM_set1_ip(rules, raw.data(), is_v4 ? "
-     "sizeof(in_addr) : sizeof(in6_addr)),\n        \"X509_VERIFY_PARAM_set1_ip\", name);\n", "",
+     "            check_openssl(X509_VERIFY_PARAM_set1_ip(rules, ip.raw.data(), ip.size),\n"
+     "                          \"X509_VERIFY_PARAM_set1_ip\", name);\n", "            ;\n",
      ("tls/client_context",)),
     ("secure: an address with something behind it is a name, and refused", NAMES,
-     "    const bool is_v4 = inet_pton(AF_INET, name.c_str(), raw.data()) == 1;",
-     "    const bool is_v4 = inet_pton(AF_INET, name.substr(0, name.find(' ')).c_str(), "
-     "raw.data()) == 1;", ("tls/client_context", "tls/stream")),
+     "    if (inet_pton(AF_INET, name.c_str(), ip.raw.data()) == 1)",
+     "    if (inet_pton(AF_INET, name.substr(0, name.find(' ')).c_str(), ip.raw.data()) == 1)", ("tls/client_context", "tls/stream")),
     ("secure: servers ask for the certificates that they require", CONTEXT,
      "SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT", "SSL_VERIFY_PEER",
      ("tls/server_context",)),

@@ -24,4 +24,5 @@
 #include <ringtls/tls/self_signed.hpp>
 #include <ringtls/tls/server_context.hpp>
 #include <ringtls/tls/stream.hpp>
+#include <ringtls/tls/trust.hpp>
 #include <ringtls/version.hpp>

@@ -23,6 +23,8 @@ std::string text_of(errc code) {
         return "another operation is in flight in this direction";
     case errc::verify_failed:
         return "certificate verify failed";
+    case errc::pin_mismatch:
+        return "certificate is not pinned";
     case errc::write_closed:
         return "written to after close_notify was sent";
     case errc::key_update_refused:

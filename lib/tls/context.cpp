@@ -29,6 +29,17 @@ int mode_of(client_certificate asked) {
     return SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 }
 
+/// Trust that nobody is held to would be a mistake, and so is a demand that nobody can meet.
+void require_consistency(const server_settings& settings, const pin_set& pins) {
+    const bool asked = settings.client_certificates() != client_certificate::not_asked;
+    const bool trusts = !settings.trusted().empty() || !settings.trusted_directories().empty() ||
+                        settings.system_roots();
+    if (asked && !trusts)
+        refuse_setting("client certificate", "trust", "nobody is trusted");
+    if (!asked && (trusts || !pins.empty() || !settings.revocation_lists().empty()))
+        refuse_setting("client certificate", "trust", "no client is asked for a certificate");
+}
+
 std::string wire_form(const std::vector<std::string>& protocols) {
     std::string wire;
     for (const auto& protocol : protocols) {
@@ -42,18 +53,20 @@ std::string wire_form(const std::vector<std::string>& protocols) {
 
 } // namespace
 
-context::context(const client_settings& settings) : ctx_(make(TLS_client_method())), client_(true) {
+context::context(const client_settings& settings)
+    : ctx_(make(TLS_client_method())),
+      client_(true),
+      checks_name_(!settings.accepts_any_name()), // danger_accept_any_name
+      pins_(settings.certificate_pins(), settings.public_key_pins()) {
     SSL_CTX* const ctx = ctx_.get();
     apply_common(settings);
-    for (const auto& authorities : settings.trusted())
-        trust(ctx, authorities);
-    if (settings.system_roots())
-        check_openssl(SSL_CTX_set_default_verify_paths(ctx), "trust", "system roots");
+    apply_trust(ctx, settings);
     if (settings.own_identity())
         use_identity(ctx, *settings.own_identity());
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, engine::callbacks::verify);
     if (settings.accepts_any_certificate())
         SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, nullptr); // danger_accept_any_certificate
+    apply_pins(settings.accepts_any_certificate());
     if (!alpn_.empty() &&
         SSL_CTX_set_alpn_protos(ctx, reinterpret_cast<const unsigned char*>(alpn_.data()),
                                 static_cast<unsigned>(alpn_.size())) != 0)
@@ -61,18 +74,19 @@ context::context(const client_settings& settings) : ctx_(make(TLS_client_method(
 }
 
 context::context(const server_settings& settings)
-    : ctx_(make(TLS_server_method())), client_(false) {
+    : ctx_(make(TLS_server_method())),
+      client_(false),
+      pins_(settings.certificate_pins(), settings.public_key_pins()) {
     SSL_CTX* const ctx = ctx_.get();
     apply_common(settings);
     for (const auto& own : settings.identities())
         use_identity(ctx, own);
-    for (const auto& authorities : settings.client_authorities()) {
-        trust(ctx, authorities);
-        // Tells clients which of their certificates would do.
-        for (const auto& certificate : load_certificates(authorities, "client CA"))
-            check_openssl(SSL_CTX_add_client_CA(ctx, certificate.get()), "trust");
-    }
+    require_consistency(settings, pins_);
+    // Tells clients which of their certificates would do.
+    for (const auto& authority : apply_trust(ctx, settings))
+        check_openssl(SSL_CTX_add_client_CA(ctx, authority.get()), "trust");
     SSL_CTX_set_verify(ctx, mode_of(settings.client_certificates()), engine::callbacks::verify);
+    apply_pins(false);
     // Sessions are resumed only where they were made; OpenSSL insists where it asks for
     // certificates.
     constexpr unsigned char name[] = "ringtls";
@@ -80,6 +94,15 @@ context::context(const server_settings& settings)
     check_openssl(SSL_CTX_set_num_tickets(ctx, settings.tickets()), "tickets");
     if (!alpn_.empty())
         SSL_CTX_set_alpn_select_cb(ctx, select_alpn, this);
+}
+
+void context::apply_pins(bool alone) {
+    if (pins_.empty())
+        return;
+    if (alone)
+        SSL_CTX_set_verify(native(), SSL_VERIFY_PEER, nullptr);
+    SSL_CTX_set_cert_verify_callback(native(), alone ? pin_set::verify_pins : pin_set::verify_all,
+                                     &pins_);
 }
 
 template<class Settings>

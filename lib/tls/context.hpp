@@ -6,6 +6,7 @@
 #include <ringtls/tls/server_context.hpp>
 
 #include "openssl_handles.hpp"
+#include "trust.hpp"
 
 #include <string>
 
@@ -21,10 +22,13 @@ class context {
 
     [[nodiscard]] SSL_CTX* native() const noexcept { return ctx_.get(); }
     [[nodiscard]] bool is_client() const noexcept { return client_; }
+    [[nodiscard]] bool checks_name() const noexcept { return checks_name_; }
 
   private:
     template<class Settings>
     void apply_common(const Settings& settings);
+    /// alone: they are all that the peer's certificate is held to.
+    void apply_pins(bool alone);
     void apply_alpn(const std::vector<std::string>& protocols);
 
     /// For SSL_CTX_set_alpn_select_cb(3).
@@ -33,6 +37,8 @@ class context {
 
     ssl_ctx_handle ctx_;
     bool client_;
+    bool checks_name_ = true;
+    pin_set pins_;
     std::string alpn_; ///< in the extension's form: each protocol behind its length
 };
 

@@ -30,6 +30,19 @@ void clear_errors() noexcept {
         ERR_clear_error();
 }
 
+/// The error of applications is that of our pins.
+errc code_of(const verification& refused) {
+    return refused.code == X509_V_ERR_APPLICATION_VERIFICATION ? errc::pin_mismatch
+                                                               : errc::verify_failed;
+}
+
+std::string reason_of(const verification& refused) {
+    if (code_of(refused) == errc::pin_mismatch)
+        return refused.subject;
+    return std::string(refused.reason()) + " at depth " + std::to_string(refused.depth) + " (" +
+           refused.subject + ")";
+}
+
 std::string text_or_empty(const char* text) {
     return text ? text : "";
 }
@@ -46,7 +59,7 @@ engine::engine(const context& settings, int fd, const std::string& server_name)
     SSL_set0_rbio(ssl, transport_.make_bio().release());
     SSL_set0_wbio(ssl, transport_.make_bio().release());
     if (settings.is_client()) {
-        set_server_name(ssl, server_name);
+        set_server_name(ssl, server_name, settings.checks_name());
         SSL_set_connect_state(ssl);
     } else {
         SSL_set_accept_state(ssl);
@@ -180,11 +193,9 @@ void engine::explain() {
         report.code && ERR_GET_REASON(static_cast<unsigned>(report.code.value())) ==
                            SSL_R_CERTIFICATE_VERIFY_FAILED;
     if (verification_ && refused) {
-        cause.code = errc::verify_failed;
+        cause.code = code_of(*verification_);
         details->verification = verification_;
-        details->reason = std::string(verification_->reason()) + " at depth " +
-                          std::to_string(verification_->depth) + " (" + verification_->subject +
-                          ")";
+        details->reason = reason_of(*verification_);
     } else if (transport_.read_error() != 0) {
         cause.code = {transport_.read_error(), std::system_category()};
     } else if (transport_.ended() && transport_.write_error() == ECONNRESET) {

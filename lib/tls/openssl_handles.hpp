@@ -29,6 +29,7 @@ using ssl_ctx_handle = unique_handle<SSL_CTX, SSL_CTX_free>;
 using bio_handle = unique_handle<BIO, BIO_free>;
 using bio_method_handle = unique_handle<BIO_METHOD, BIO_meth_free>;
 using x509_handle = unique_handle<X509, X509_free>;
+using crl_handle = unique_handle<X509_CRL, X509_CRL_free>;
 using key_handle = unique_handle<EVP_PKEY, EVP_PKEY_free>;
 using extension_handle = unique_handle<X509_EXTENSION, X509_EXTENSION_free>;
 using general_names_handle = unique_handle<GENERAL_NAMES, GENERAL_NAMES_free>;

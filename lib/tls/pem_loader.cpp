@@ -73,6 +73,30 @@ int give_passphrase(char* buffer, int size, int /*writing*/, void* asking) {
     throw error(errc::bad_passphrase, "load", std::move(details));
 }
 
+/// Leaves OpenSSL's "no start line" in its queue if there was none.
+template<class Handle, class Read>
+std::vector<Handle> read_all(const pem& from, const char* purpose, Read read) {
+    const auto source = open(from, purpose);
+    std::vector<Handle> all;
+    passphrase_request nobody{nullptr, from.name()};
+    while (Handle next{read(source.get(), nullptr, give_passphrase, &nobody)})
+        all.push_back(std::move(next));
+    // The loop ends with "no start line": past the last one that is the end, at the first there is
+    // none, and any other reason is a broken one.
+    const auto last = ERR_peek_last_error();
+    if (ERR_GET_LIB(last) != ERR_LIB_PEM || ERR_GET_REASON(last) != PEM_R_NO_START_LINE)
+        throw_openssl_error("load", about(purpose, from), errc::invalid_pem);
+    return all;
+}
+
+template<class Handle>
+std::vector<Handle> at_least_one(std::vector<Handle> all, const pem& from, const char* purpose) {
+    if (all.empty())
+        throw_openssl_error("load", about(purpose, from), errc::invalid_pem);
+    ERR_clear_error();
+    return all;
+}
+
 /// Whether the context has a certificate with such a key.
 bool has_kind(SSL_CTX* ctx, const EVP_PKEY* key) {
     const char* const kind = EVP_PKEY_get0_type_name(key);
@@ -85,20 +109,17 @@ bool has_kind(SSL_CTX* ctx, const EVP_PKEY* key) {
 
 } // namespace
 
+std::vector<x509_handle> find_certificates(const pem& from, const char* purpose) {
+    return read_all<x509_handle>(from, purpose, PEM_read_bio_X509_AUX);
+}
+
 std::vector<x509_handle> load_certificates(const pem& from, const char* purpose) {
-    const auto source = open(from, purpose);
-    std::vector<x509_handle> all;
-    passphrase_request nobody{nullptr, from.name()};
-    while (x509_handle next{PEM_read_bio_X509_AUX(source.get(), nullptr, give_passphrase, &nobody)})
-        all.push_back(std::move(next));
-    // The loop ends with "no start line": past the last certificate that is the end, at the first
-    // it is an empty file, and any other reason is a broken one.
-    const auto last = ERR_peek_last_error();
-    if (all.empty() || ERR_GET_LIB(last) != ERR_LIB_PEM ||
-        ERR_GET_REASON(last) != PEM_R_NO_START_LINE)
-        throw_openssl_error("load", about(purpose, from), errc::invalid_pem);
-    ERR_clear_error();
-    return all;
+    return at_least_one(find_certificates(from, purpose), from, purpose);
+}
+
+std::vector<crl_handle> load_revocation_lists(const pem& from) {
+    constexpr const char* purpose = "CRL";
+    return at_least_one(read_all<crl_handle>(from, purpose, PEM_read_bio_X509_CRL), from, purpose);
 }
 
 key_handle load_private_key(const pem& from, const passphrase_callback& passphrase) {
@@ -132,13 +153,6 @@ void use_identity(SSL_CTX* ctx, const identity& self) {
     check_openssl(X509_check_private_key(chain.front().get(), key.get()), "load", key_name,
                   errc::key_mismatch);
     check_openssl(SSL_CTX_use_PrivateKey(ctx, key.get()), "load", key_name);
-}
-
-void trust(SSL_CTX* ctx, const pem& authorities) {
-    X509_STORE* const store = SSL_CTX_get_cert_store(ctx);
-    const auto name = about("CA", authorities);
-    for (const auto& certificate : load_certificates(authorities, "CA"))
-        check_openssl(X509_STORE_add_cert(store, certificate.get()), "trust", name);
 }
 
 } // namespace ringtls::detail

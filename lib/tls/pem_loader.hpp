@@ -14,6 +14,11 @@ namespace ringtls::detail {
 /// for, the file and OpenSSL's reason.
 [[nodiscard]] std::vector<x509_handle> load_certificates(const pem& from, const char* purpose);
 
+/// The same, but there may be none.
+[[nodiscard]] std::vector<x509_handle> find_certificates(const pem& from, const char* purpose);
+/// The same for certificate revocation lists, at least one.
+[[nodiscard]] std::vector<crl_handle> load_revocation_lists(const pem& from);
+
 /// Throws the same; errc::bad_passphrase if it is encrypted and the passphrase, asked for once, is
 /// missing or wrong; and what the callback throws.
 [[nodiscard]] key_handle load_private_key(const pem& from,
@@ -22,8 +27,5 @@ namespace ringtls::detail {
 /// A context's own certificate, chain and key, which must match. A context has one for each kind of
 /// key: a second of the same kind is refused with errc::invalid_setting.
 void use_identity(SSL_CTX* ctx, const identity& self);
-
-/// Adds the authorities to those that the peer's chain may end in.
-void trust(SSL_CTX* ctx, const pem& authorities);
 
 } // namespace ringtls::detail

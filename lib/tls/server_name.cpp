@@ -16,6 +16,8 @@ namespace {
 [[noreturn]] void refuse(const std::string& name) {
     auto details = std::make_shared<error_details>();
     details->subject = "\"" + name + "\"";
+    if (std::any_of(name.begin(), name.end(), [](unsigned char c) { return c >= 0x80; }))
+        details->reason = "an international name goes in its ASCII form, \"xn--...\" (RFC 5891)";
     throw error(errc::invalid_name, "server_name", std::move(details));
 }
 
@@ -38,34 +40,47 @@ bool is_host_name(const std::string& name) {
     return true;
 }
 
-/// False if it is no IP address. OpenSSL's own reading of one stops at the first space.
-bool require_ip(X509_VERIFY_PARAM* rules, const std::string& name) {
+struct ip_address {
     std::array<unsigned char, sizeof(in6_addr)> raw{};
-    const bool is_v4 = inet_pton(AF_INET, name.c_str(), raw.data()) == 1;
-    const bool is_v6 = !is_v4 && inet_pton(AF_INET6, name.c_str(), raw.data()) == 1;
-    if ((!is_v4 && !is_v6) || name.find('\0') != std::string::npos)
-        return false;
-    check_openssl(
-        X509_VERIFY_PARAM_set1_ip(rules, raw.data(), is_v4 ? sizeof(in_addr) : sizeof(in6_addr)),
-        "X509_VERIFY_PARAM_set1_ip", name);
-    return true;
+    std::size_t size = 0; ///< 0: it is none
+};
+
+/// OpenSSL's own reading of one stops at the first space.
+ip_address ip_in(const std::string& name) {
+    ip_address ip;
+    if (name.find('\0') != std::string::npos)
+        return ip;
+    if (inet_pton(AF_INET, name.c_str(), ip.raw.data()) == 1)
+        ip.size = sizeof(in_addr);
+    else if (inet_pton(AF_INET6, name.c_str(), ip.raw.data()) == 1)
+        ip.size = sizeof(in6_addr);
+    return ip;
 }
 
-} // namespace
-
-void set_server_name(SSL* ssl, std::string name) {
-    X509_VERIFY_PARAM* const rules = SSL_get0_param(ssl);
-    if (require_ip(rules, name))
-        return;
-    if (name.ends_with('.'))
-        name.pop_back();
-    if (!is_host_name(name))
-        refuse(name);
-    // RFC 9525: names are found in subjectAltName alone, and a wildcard is a whole label.
+/// RFC 9525: names are found in subjectAltName alone, and a wildcard is a whole label.
+void require_host(X509_VERIFY_PARAM* rules, const std::string& name) {
     X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
                                                X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     check_openssl(X509_VERIFY_PARAM_set1_host(rules, name.data(), name.size()),
                   "X509_VERIFY_PARAM_set1_host", name);
+}
+
+} // namespace
+
+void set_server_name(SSL* ssl, std::string name, bool verified) {
+    X509_VERIFY_PARAM* const rules = SSL_get0_param(ssl);
+    if (const auto ip = ip_in(name); ip.size > 0) {
+        if (verified)
+            check_openssl(X509_VERIFY_PARAM_set1_ip(rules, ip.raw.data(), ip.size),
+                          "X509_VERIFY_PARAM_set1_ip", name);
+        return;
+    }
+    if (name.ends_with('.'))
+        name.pop_back();
+    if (!is_host_name(name))
+        refuse(name);
+    if (verified)
+        require_host(rules, name);
     check_openssl(SSL_set_tlsext_host_name(ssl, name.c_str()), "SSL_set_tlsext_host_name", name);
 }
 

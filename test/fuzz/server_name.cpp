@@ -42,7 +42,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string name(fuzz::text({data, size}));
     const detail::ssl_handle ssl(SSL_new(context.native_handle()));
     try {
-        detail::set_server_name(ssl.get(), name);
+        detail::set_server_name(ssl.get(), name, true);
     } catch (const error& failure) {
         fuzz::check_error(failure);
         return 0;

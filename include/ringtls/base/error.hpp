@@ -20,6 +20,7 @@ enum class errc {
     canceled,           ///< a stop was requested, or the stream was destroyed meanwhile
     busy,               ///< another operation is in flight in this direction
     verify_failed,      ///< the peer's certificate was not accepted: see error::verification()
+    pin_mismatch,       ///< the peer's certificate was accepted, but is none of those pinned
     write_closed,       ///< a write after close_write() or shutdown()
     key_update_refused, ///< key_update() on a connection that is not TLS 1.3
     key_update_flood,   ///< the peer updates its keys far more often than an honest one

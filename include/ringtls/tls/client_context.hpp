@@ -3,11 +3,11 @@
 #pragma once
 
 #include <ringtls/tls/settings.hpp>
+#include <ringtls/tls/trust.hpp>
 
 #include <memory>
 #include <optional>
 #include <utility>
-#include <vector>
 
 struct ssl_ctx_st;
 
@@ -17,42 +17,42 @@ class context;
 
 namespace [[gnu::visibility("default")]] ringtls {
 
-/// How a client_context is made.
-class client_settings final : public tls_settings<client_settings> {
+/// How a client_context is made. With trust() or trust_directory() the system's roots are no longer
+/// trusted unless they are asked for too.
+class client_settings final : public tls_settings<client_settings>,
+                              public trust_settings<client_settings> {
   public:
-    /// Trusts the certificates in this PEM, and no longer the system's roots unless they are
-    /// asked for too. May be called several times.
-    client_settings& trust(pem authorities) {
-        trusted_.push_back(std::move(authorities));
-        return *this;
-    }
-    /// Trusts the system's roots beside those of trust().
-    client_settings& trust_system_roots() noexcept {
-        system_roots_ = true;
-        return *this;
-    }
     /// Presents this certificate to a server that asks for one.
     client_settings& identify_as(identity self) {
         identity_ = std::move(self);
         return *this;
     }
-    /// Accepts whatever certificate comes: no protection against anyone on the way. The verify
-    /// result is still in connection_info.
+    /// Accepts whatever certificate comes: no protection against anyone on the way, unless it is
+    /// pinned. The verify result is still in connection_info.
     client_settings& danger_accept_any_certificate() noexcept {
         accept_any_ = true;
         return *this;
     }
 
-    [[nodiscard]] const std::vector<pem>& trusted() const noexcept { return trusted_; }
-    [[nodiscard]] bool system_roots() const noexcept { return system_roots_ || trusted_.empty(); }
+    /// Does not compare the name with the certificate's: whoever has a certificate of a trusted
+    /// authority, for whatever name, can pass as the server.
+    client_settings& danger_accept_any_name() noexcept {
+        any_name_ = true;
+        return *this;
+    }
+
+    [[nodiscard]] bool system_roots() const noexcept {
+        return trust_settings::system_roots() ||
+               (trusted().empty() && trusted_directories().empty());
+    }
     [[nodiscard]] const std::optional<identity>& own_identity() const noexcept { return identity_; }
     [[nodiscard]] bool accepts_any_certificate() const noexcept { return accept_any_; }
+    [[nodiscard]] bool accepts_any_name() const noexcept { return any_name_; }
 
   private:
-    std::vector<pem> trusted_;
-    bool system_roots_ = false;
     std::optional<identity> identity_;
     bool accept_any_ = false;
+    bool any_name_ = false;
 };
 
 /// An SSL_CTX for clients (SSL_CTX_new(3)): verifies the server's chain against the system's roots,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <ringtls/tls/settings.hpp>
+#include <ringtls/tls/trust.hpp>
 
 #include <memory>
 #include <utility>
@@ -19,8 +20,10 @@ namespace [[gnu::visibility("default")]] ringtls {
 /// Whether a server asks its clients for a certificate.
 enum class client_certificate { not_asked, requested, required };
 
-/// How a server_context is made.
-class server_settings final : public tls_settings<server_settings> {
+/// How a server_context is made. Whom to trust concerns clients' certificates: it is refused if
+/// they are not asked for, and so is asking for them with nobody to trust.
+class server_settings final : public tls_settings<server_settings>,
+                              public trust_settings<server_settings> {
   public:
     explicit server_settings(identity self) { identities_.push_back(std::move(self)); }
 
@@ -32,21 +35,27 @@ class server_settings final : public tls_settings<server_settings> {
         return *this;
     }
 
-    /// Refuses clients without a certificate from one of these authorities. May be called several
-    /// times.
-    server_settings& require_client_certificate(pem authorities) {
+    /// Refuses clients without a certificate that is trusted: those of trust() and the like. Their
+    /// names are sent, to tell clients which of their certificates would do.
+    server_settings& require_client_certificate() noexcept {
         client_certificates_ = client_certificate::required;
-        client_authorities_.push_back(std::move(authorities));
         return *this;
     }
-    /// Asks clients for a certificate from one of these authorities and refuses one from others,
-    /// but serves clients that present none: connection_info::peer tells. What
-    /// require_client_certificate() demands stays demanded.
-    server_settings& request_client_certificate(pem authorities) {
+    /// The same, and trusts these authorities. May be called several times.
+    server_settings& require_client_certificate(pem authorities) {
+        return trust(std::move(authorities)).require_client_certificate();
+    }
+    /// Asks clients for a certificate and refuses one that is not trusted, but serves clients that
+    /// present none: connection_info::peer tells. What require_client_certificate() demands stays
+    /// demanded.
+    server_settings& request_client_certificate() noexcept {
         if (client_certificates_ == client_certificate::not_asked)
             client_certificates_ = client_certificate::requested;
-        client_authorities_.push_back(std::move(authorities));
         return *this;
+    }
+    /// The same, and trusts these authorities. May be called several times.
+    server_settings& request_client_certificate(pem authorities) {
+        return trust(std::move(authorities)).request_client_certificate();
     }
     /// TLS 1.3 tickets sent after a full handshake (SSL_CTX_set_num_tickets(3)): 2 unless set.
     server_settings& tickets(unsigned count) noexcept {
@@ -60,15 +69,12 @@ class server_settings final : public tls_settings<server_settings> {
     [[nodiscard]] client_certificate client_certificates() const noexcept {
         return client_certificates_;
     }
-    [[nodiscard]] const std::vector<pem>& client_authorities() const noexcept {
-        return client_authorities_;
-    }
+    [[nodiscard]] const std::vector<pem>& client_authorities() const noexcept { return trusted(); }
     [[nodiscard]] unsigned tickets() const noexcept { return tickets_; }
 
   private:
     std::vector<identity> identities_;
     client_certificate client_certificates_ = client_certificate::not_asked;
-    std::vector<pem> client_authorities_;
     unsigned tickets_ = 2;
 };
 
