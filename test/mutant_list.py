@@ -14,6 +14,7 @@ class Mutant(NamedTuple):
 
 CALLS = "lib/tls/connection_calls.cpp"
 CONNECTION = "lib/tls/connection.cpp"
+CERTIFICATE = "lib/tls/certificate.cpp"
 CONTEXT = "lib/tls/context.cpp"
 CORE = "lib/loop/loop_core.cpp"
 CORE_HEADER = "lib/loop/loop_core.hpp"
@@ -23,8 +24,12 @@ LISTENER = "lib/net/listener.cpp"
 NAMES = "lib/tls/server_name.cpp"
 OPERATION = "lib/loop/operation.cpp"
 OPERATIONS = "lib/tls/stream_operations.cpp"
+PEM_LOADER = "lib/tls/pem_loader.cpp"
+PKCS12 = "lib/tls/pkcs12.cpp"
 POLICY = "lib/tls/policy.cpp"
+READER = "lib/tls/certificate_reader.cpp"
 TRANSPORT = "lib/tls/transport.cpp"
+TRUST = "lib/tls/trust.cpp"
 
 MUTANTS = [Mutant(*each) for each in [
     # ---- what stream operations complete with ----
@@ -372,6 +377,92 @@ MUTANTS = [Mutant(*each) for each in [
      "settings.renegotiation() ? SSL_OP_ALLOW_CLIENT_RENEGOTIATION\n"
      "                                                      : SSL_OP_ALLOW_CLIENT_RENEGOTIATION",
      ("tls/server_context", "tls/adversity", "tls/client_context")),
+    # ---- trust, identity, policy ----
+    ("certificate: the key's digest is of the key with its kind", READER,
+     "i2d_X509_PUBKEY(X509_get_X509_PUBKEY(&from), &encoded)", "i2d_X509(&from, &encoded)",
+     ("tls/certificate",)),
+    ("certificate: DER with something behind it is refused", CERTIFICATE,
+     "    if (!parsed || at != encoded.data() + encoded.size())", "    if (!parsed)",
+     ("tls/certificate",)),
+    ("policy: an unknown cipher is refused beside known ones", POLICY,
+     "        if (!is_in(maybe_empty, part))\n"
+     "            set_list(ctx, SSL_CTX_set_cipher_list, part, \"ciphers\");\n", "",
+     ("tls/policy",)),
+    ("policy: an unknown suite is refused beside known ones", POLICY,
+     "        if (!name.empty() && !name.starts_with('?'))\n"
+     "            set_list(ctx, set, name, setting);\n", "        ;\n", ("tls/policy",)),
+    ("policy: what counts only at a list's beginning is refused elsewhere", POLICY,
+     "part.starts_with(\"DEFAULT\") || part.starts_with(\"SUITEB\")", "part.empty()",
+     ("tls/policy",)),
+    ("policy: a cipher list does not lower the security level", POLICY,
+     "wanted < SSL_CTX_get_security_level(ctx)", "wanted < 0", ("tls/policy",)),
+    ("policy: optional groups that OpenSSL lacks are left out", POLICY,
+     "    if (optional && !accepts(ctx, set_groups, name)) {", "    if (false) {", ("tls/policy",)),
+    ("policy: signature algorithms take effect", POLICY,
+     "        set_names(ctx, set_signature_algorithms, settings.signature_algorithms(),\n"
+     "                  \"signature algorithms\");\n", "        ;\n", ("tls/policy",)),
+    ("identity: a passphrase is asked for once", PEM_LOADER,
+     "    if (!request.asked)\n        ask(request);", "    ask(request);", ("tls/identity",)),
+    ("identity: a wrong passphrase is told apart", PEM_LOADER,
+     "        throw_openssl_error(\"load\", std::move(subject), errc::bad_passphrase);",
+     "        throw_openssl_error(\"load\", std::move(subject), errc::invalid_pem);",
+     ("tls/identity",)),
+    ("identity: what a passphrase's callback throws comes out", PEM_LOADER,
+     "        std::rethrow_exception(request.thrown);\n", "", ("tls/identity",)),
+    ("identity: a second certificate with the same kind of key is refused", PEM_LOADER,
+     "    if (has_kind(ctx, key.get()))", "    if (false && has_kind(ctx, key.get()))",
+     ("tls/identity",)),
+    ("identity: a requested client certificate may be missing", CONTEXT,
+     "        return SSL_VERIFY_PEER;", "        break;", ("tls/identity",)),
+    ("identity: a requested client certificate is verified", CONTEXT,
+     "        return SSL_VERIFY_PEER;", "        return SSL_VERIFY_NONE;", ("tls/identity",)),
+    ("identity: a bundle's chain is put in order", PKCS12,
+     "    std::vector<X509*> chain = {from.own.get()};\n",
+     "    std::vector<X509*> chain = {from.own.get()};\n"
+     "    for (int i = 0; i < sk_X509_num(from.others.get()); ++i)\n"
+     "        chain.push_back(sk_X509_value(from.others.get(), i));\n"
+     "    if (chain.size() > 1)\n        return chain;\n", ("tls/pkcs12",)),
+    ("identity: a bundle's wrong passphrase is told apart", PKCS12,
+     "wrong ? errc::bad_passphrase : errc::invalid_pem", "errc::invalid_pem", ("tls/pkcs12",)),
+    ("trust: revoked certificates are refused", TRUST,
+     "    unsigned long flags = X509_V_FLAG_CRL_CHECK;", "    unsigned long flags = 0;",
+     ("tls/trust",)),
+    ("trust: revocation is looked up for the whole chain", TRUST,
+     "        flags |= X509_V_FLAG_CRL_CHECK_ALL;", "        ;", ("tls/trust",)),
+    ("trust: hidden files of a directory are passed over", TRUST,
+     " && !entry.path().filename().string().starts_with('.')", "", ("tls/trust",)),
+    ("trust: a directory without a certificate is refused", TRUST,
+     "    if (all.empty())\n        throw_openssl_error", "    if (false)\n        throw_openssl_error",
+     ("tls/trust",)),
+    ("trust: pins are held to", CONTEXT, "    if (pins_.empty())\n", "    if (true)\n",
+     ("tls/trust",)),
+    ("trust: a pin does not stand in for the chain", TRUST,
+     "    if (X509_verify_cert(store) != 1)\n        return 0;",
+     "    static_cast<void>(X509_verify_cert(store));", ("tls/trust",)),
+    ("trust: certificate pins are no key pins", TRUST,
+     "is_in(keys_, digest)", "(is_in(keys_, digest) || is_in(certificates_, digest))",
+     ("tls/trust",)),
+    ("trust: a pin is a whole SHA-256", TRUST,
+     "return good && size == digest.size() &&", "return good &&", ("tls/trust",)),
+    ("trust: a pin that is missed has an error of its own", ENGINE,
+     "X509_V_ERR_APPLICATION_VERIFICATION ? errc::pin_mismatch",
+     "X509_V_ERR_APPLICATION_VERIFICATION ? errc::verify_failed", ("tls/trust",)),
+    ("trust: the depth of a chain is limited", TRUST,
+     "        SSL_CTX_set_verify_depth(ctx, static_cast<int>(std::min(*most, 100U)));", "        ;",
+     ("tls/trust",)),
+    ("trust: any name is accepted only if that was asked for", CONTEXT,
+     "checks_name_(!settings.accepts_any_name())", "checks_name_(false)",
+     ("tls/trust", "tls/client_context")),
+    ("trust: a server that asks clients trusts somebody", CONTEXT,
+     "    if (asked && !trusts)", "    if (false)", ("tls/trust",)),
+    ("trust: names in the subject do not count", NAMES,
+     "X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |\n"
+     "                                               X509_CHECK_FLAG_NEVER_CHECK_SUBJECT",
+     "X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS", ("tls/trust",)),
+    ("trust: a wildcard is a whole label", NAMES,
+     "X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |\n"
+     "                                               X509_CHECK_FLAG_NEVER_CHECK_SUBJECT",
+     "X509_CHECK_FLAG_NEVER_CHECK_SUBJECT", ("tls/trust",)),
     # ---- io_uring's traps ----
     ("io_uring: a half-closed peer with a full send buffer costs nothing", DRIVER,
      "            slot.multishot = true;\n", "", ("loop/poll", "tls/adversity")),

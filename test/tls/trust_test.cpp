@@ -73,6 +73,17 @@ class scratch_directory {
     std::string path_ = std::filesystem::temp_directory_path() / "ringtls-trust-XXXXXX";
 };
 
+/// What OpenSSL takes for the system's roots, for as long as this lives (openssl-env(7)).
+class other_system_roots {
+  public:
+    explicit other_system_roots(const std::string& file) {
+        test::check_system(setenv("SSL_CERT_FILE", file.c_str(), 1) == 0);
+    }
+    other_system_roots(const other_system_roots&) = delete;
+    other_system_roots& operator=(const other_system_roots&) = delete;
+    ~other_system_roots() { unsetenv("SSL_CERT_FILE"); }
+};
+
 } // namespace
 
 // ---- authorities ----
@@ -126,6 +137,21 @@ TEST_CASE("the authorities in a file, a directory and memory add up") {
                               .trust(pem::text(first_in("client.pem").to_pem()))
                               .trust_directory(test::pki("trusted"));
     CHECK(verdict(outcome(settings)) == X509_V_OK);
+}
+
+TEST_CASE("the system's roots are trusted if they are asked for, or nobody else is") {
+    const other_system_roots roots(test::pki("ca.pem"));
+    CHECK(verdict(outcome(client_settings())) == X509_V_OK);
+    const auto own = client_settings().trust(file("other-ca.pem"));
+    CHECK(verdict(outcome(own)) == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
+    auto both = own;
+    both.trust_system_roots();
+    CHECK(verdict(outcome(both)) == X509_V_OK);
+    const auto as_client = trusting().identify_as(test::named_identity("client"));
+    CHECK(!shake(as_client, test::serving().trust_system_roots().require_client_certificate())
+               .server.failure);
+    CHECK(shake(as_client, test::serving().require_client_certificate(file("other-ca.pem")))
+              .server.failure);
 }
 
 // ---- revocation ----

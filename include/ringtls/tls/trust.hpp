@@ -63,7 +63,7 @@ class trust_settings {
         return self();
     }
     /// The most certificates allowed between the peer's own and the trusted one
-    /// (SSL_CTX_set_verify_depth(3)): 100 unless set.
+    /// (SSL_CTX_set_verify_depth(3)): 100 unless set, and never more.
     Derived& verify_depth(unsigned most) noexcept {
         verify_depth_ = most;
         return self();
