@@ -7,7 +7,6 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
-#include <cstring>
 #include <exception>
 
 namespace ringtls::detail {
@@ -55,8 +54,7 @@ int give_passphrase(char* buffer, int size, int /*writing*/, void* asking) {
     const auto& answer = request.answer.text();
     if (request.thrown || !request.from || answer.size() > static_cast<std::size_t>(size))
         return -1;
-    std::memcpy(buffer, answer.data(), answer.size());
-    return static_cast<int>(answer.size());
+    return static_cast<int>(answer.copy(buffer, answer.size()));
 }
 
 [[noreturn]] void report(const passphrase_request& request, std::string subject) {

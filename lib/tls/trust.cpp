@@ -48,6 +48,7 @@ certificates certificates_in(const std::string& directory) {
         append(all, find_certificates(pem::file(std::move(file)), "CA"));
     if (all.empty())
         throw_openssl_error("load", "CA directory " + directory, errc::invalid_pem);
+    ERR_clear_error(); // what the last file is not
     return all;
 }
 
@@ -115,6 +116,9 @@ std::vector<x509_handle> apply_trust(SSL_CTX* ctx, const Settings& settings) {
     if (settings.system_roots())
         check_openssl(SSL_CTX_set_default_verify_paths(ctx), "trust", "system roots");
     apply_revocation(ctx, settings);
+    // Whoever is trusted is so himself, and not only if his own authority is known, too.
+    check_openssl(X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx), X509_V_FLAG_PARTIAL_CHAIN),
+                  "trust");
     if (const auto most = settings.verify_depth())
         SSL_CTX_set_verify_depth(ctx, static_cast<int>(std::min(*most, 100U)));
     if (settings.accepts_any_purpose()) // danger_accept_any_purpose

@@ -15,6 +15,8 @@
 #   international.pem .key   xn--bcher-kva.example
 #   between.pem .key         an authority under ca.pem
 #   deep.pem .key            localhost, by between.pem; deep-chain.pem has that behind it
+#   impostor.pem .key        localhost, by server.pem, which is no authority;
+#                            impostor-chain.pem has that behind it
 #   revoked.pem .key         localhost, revoked in crl.pem
 #   crl.pem between-crl.pem  what ca and between have revoked; stale-crl.pem ended in 2020
 #   encrypted.key            server.key under the passphrase "secret"; encrypted-old.key in the
@@ -101,6 +103,9 @@ issue between 'an authority between' none authority
 issue revoked localhost "$local_names" serverAuth
 revocations crl 20200101000000Z 20991231235959Z revoked
 revocations stale-crl 20190101000000Z 20200101000000Z
+issuer=server
+issue impostor localhost "$local_names" serverAuth
+cat impostor.pem server.pem >impostor-chain.pem
 issuer=between
 issue deep localhost "$local_names" serverAuth
 cat deep.pem between.pem >deep-chain.pem

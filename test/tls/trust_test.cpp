@@ -154,6 +154,20 @@ TEST_CASE("the system's roots are trusted if they are asked for, or nobody else 
               .server.failure);
 }
 
+TEST_CASE(
+    "who is trusted need not be a root, but cannot vouch for others without being an authority") {
+    const auto leaf = test::named_identity("deep");
+    CHECK(verdict(outcome(trusting(), leaf)) == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
+    CHECK(verdict(outcome(client_settings().trust(file("between.pem")), leaf)) == X509_V_OK);
+    CHECK(verdict(outcome(client_settings().trust(file("deep.pem")), leaf)) == X509_V_OK);
+    CHECK(verdict(outcome(client_settings().trust(file("between.pem")))) ==
+          X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
+    const identity posing(file("impostor-chain.pem"), file("impostor.key"));
+    for (const std::string authority : {"server.pem", "ca.pem"})
+        CHECK(verdict(outcome(client_settings().trust(file(authority)), posing)) ==
+              X509_V_ERR_INVALID_CA);
+}
+
 // ---- revocation ----
 
 TEST_CASE(

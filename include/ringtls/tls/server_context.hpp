@@ -35,8 +35,8 @@ class server_settings final : public tls_settings<server_settings>,
         return *this;
     }
 
-    /// Refuses clients without a certificate that is trusted: those of trust() and the like. Their
-    /// names are sent, to tell clients which of their certificates would do.
+    /// Refuses clients without a certificate of those whom trust() and the like name. These names
+    /// are sent, but for the system's roots, to tell clients which of their certificates would do.
     server_settings& require_client_certificate() noexcept {
         client_certificates_ = client_certificate::required;
         return *this;
