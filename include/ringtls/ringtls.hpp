@@ -21,8 +21,11 @@
 #include <ringtls/tls/context_reloader.hpp>
 #include <ringtls/tls/pem.hpp>
 #include <ringtls/tls/pkcs12.hpp>
+#include <ringtls/tls/secret.hpp>
 #include <ringtls/tls/self_signed.hpp>
 #include <ringtls/tls/server_context.hpp>
+#include <ringtls/tls/session.hpp>
 #include <ringtls/tls/stream.hpp>
 #include <ringtls/tls/trust.hpp>
+#include <ringtls/tls/ticket_keys.hpp>
 #include <ringtls/version.hpp>

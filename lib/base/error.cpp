@@ -49,6 +49,8 @@ std::string text_of(errc code) {
         return "no such driver for the event loop";
     case errc::wrong_thread:
         return "event loop used from a thread that does not run it";
+    case errc::session_refused:
+        return "session refused";
     }
     return "unknown error";
 }

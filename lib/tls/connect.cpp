@@ -37,6 +37,8 @@ task<socket> connect_tcp(event_loop& loop, const endpoint& to, const limits& by)
 task<stream> connect_tls(event_loop& loop, client_context context, endpoint to, limits by) {
     auto transport = co_await connect_tcp(loop, to, by);
     stream made(std::move(transport), context, to.server_name());
+    if (to.session())
+        made.resume(*to.session());
     auto handshaking = made.handshake();
     co_await bounded(handshaking, by);
     co_return made;

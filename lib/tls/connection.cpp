@@ -35,13 +35,26 @@ directions directions_of(stream_operation::call what) noexcept {
     return {true, true};
 }
 
+/// 0 where there is none: a unix socket, or one whose peer is gone.
+std::uint16_t port_of_peer(const socket& carrier) {
+    try {
+        const auto peer = carrier.peer_address();
+        return peer.family() == address::family::unix_path ? 0 : peer.port();
+    } catch (const error&) {
+        return 0;
+    }
+}
+
 } // namespace
 
 connection::connection(socket transport, std::shared_ptr<const context> settings,
                        const std::string& name)
     : context_(std::move(settings)),
       carrier_(std::move(transport)),
-      tls_(*context_, carrier_.fd(), name) {}
+      tls_(*context_, carrier_.fd(), name) {
+    if (context_->sessions())
+        tls_.use_sessions(port_of_peer(carrier_));
+}
 
 /// Operations in other coroutines end here; they are resumed later, by the loop.
 connection::~connection() {

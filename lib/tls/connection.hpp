@@ -37,6 +37,7 @@ class connection final : private loop_entry {
 
     [[nodiscard]] const socket& carrier() const noexcept { return carrier_; }
     [[nodiscard]] const engine& tls() const noexcept { return tls_; }
+    [[nodiscard]] engine& tls() noexcept { return tls_; }
 
   private:
     using call = stream_operation::call;

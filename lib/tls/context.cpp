@@ -71,6 +71,7 @@ context::context(const client_settings& settings)
         SSL_CTX_set_alpn_protos(ctx, reinterpret_cast<const unsigned char*>(alpn_.data()),
                                 static_cast<unsigned>(alpn_.size())) != 0)
         throw_openssl_error("alpn", "");
+    apply_sessions(settings);
 }
 
 context::context(const server_settings& settings)
@@ -87,13 +88,9 @@ context::context(const server_settings& settings)
         check_openssl(SSL_CTX_add_client_CA(ctx, authority.get()), "trust");
     SSL_CTX_set_verify(ctx, mode_of(settings.client_certificates()), engine::callbacks::verify);
     apply_pins(false);
-    // Sessions are resumed only where they were made; OpenSSL insists where it asks for
-    // certificates.
-    constexpr unsigned char name[] = "ringtls";
-    check_openssl(SSL_CTX_set_session_id_context(ctx, name, sizeof name - 1), "session id context");
-    check_openssl(SSL_CTX_set_num_tickets(ctx, settings.tickets()), "tickets");
     if (!alpn_.empty())
         SSL_CTX_set_alpn_select_cb(ctx, select_alpn, this);
+    apply_sessions(settings);
 }
 
 void context::apply_pins(bool alone) {

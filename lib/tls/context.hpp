@@ -7,7 +7,10 @@
 
 #include "openssl_handles.hpp"
 #include "trust.hpp"
+#include "session.hpp"
+#include "ticket_keys.hpp"
 
+#include <memory>
 #include <string>
 
 namespace ringtls::detail {
@@ -23,6 +26,11 @@ class context {
     [[nodiscard]] SSL_CTX* native() const noexcept { return ctx_.get(); }
     [[nodiscard]] bool is_client() const noexcept { return client_; }
     [[nodiscard]] bool checks_name() const noexcept { return checks_name_; }
+    [[nodiscard]] const session_scope& scope() const noexcept { return scope_; }
+    /// A client's; null: it keeps none.
+    [[nodiscard]] session_store* sessions() const noexcept { return sessions_.get(); }
+    /// A server's.
+    [[nodiscard]] ticket_key_ring* tickets() const noexcept { return tickets_.get(); }
 
   private:
     template<class Settings>
@@ -30,6 +38,9 @@ class context {
     /// alone: they are all that the peer's certificate is held to.
     void apply_pins(bool alone);
     void apply_alpn(const std::vector<std::string>& protocols);
+    // Last, for the scope is read from the finished context.
+    void apply_sessions(const client_settings& settings);
+    void apply_sessions(const server_settings& settings);
 
     /// For SSL_CTX_set_alpn_select_cb(3).
     static int select_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size,
@@ -39,6 +50,9 @@ class context {
     bool client_;
     bool checks_name_ = true;
     pin_set pins_;
+    session_scope scope_{};
+    std::shared_ptr<session_store> sessions_;
+    std::shared_ptr<ticket_key_ring> tickets_;
     std::string alpn_; ///< in the extension's form: each protocol behind its length
 };
 

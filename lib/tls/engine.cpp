@@ -20,10 +20,6 @@ int engine_index() {
     return index - 1;
 }
 
-engine* engine_of(const SSL* ssl) {
-    return static_cast<engine*>(SSL_get_ex_data(ssl, engine_index()));
-}
-
 /// Looks first: ERR_clear_error(3) goes through all of the queue's sixteen places.
 void clear_errors() noexcept {
     if (ERR_peek_error() != 0)
@@ -49,10 +45,15 @@ std::string text_or_empty(const char* text) {
 
 } // namespace
 
+engine* engine::of(const SSL* ssl) noexcept {
+    return static_cast<engine*>(SSL_get_ex_data(ssl, engine_index()));
+}
+
 engine::engine(const context& settings, int fd, const std::string& server_name)
     : transport_(fd),
       ssl_(check_openssl(SSL_new(settings.native()), "SSL_new")),
-      server_name_(server_name) {
+      server_name_(server_name),
+      settings_(settings) {
     SSL* const ssl = ssl_.get();
     check_openssl(SSL_set_ex_data(ssl, engine_index(), this), "SSL_set_ex_data");
     // Two BIOs, for each keeps its own answer to whether a call is worth repeating.
@@ -255,14 +256,14 @@ void engine::callbacks::message(int sent, int /*version*/, int kind, const void*
     if (sent != 0 || kind != SSL3_RT_HANDSHAKE || size == 0 ||
         *static_cast<const unsigned char*>(data) != SSL3_MT_KEY_UPDATE)
         return;
-    if (engine* const self = engine_of(ssl))
+    if (engine* const self = of(ssl))
         ++self->key_updates_;
 }
 
 void engine::callbacks::info(const SSL* ssl, int where, int value) {
     if ((where & SSL_CB_ALERT) == 0)
         return;
-    engine* const self = engine_of(ssl);
+    engine* const self = of(ssl);
     const auto description = static_cast<std::uint8_t>(value & 0xff);
     // A warning ends nothing.
     if (!self || value >> 8 != SSL3_AL_FATAL)
@@ -275,7 +276,7 @@ void engine::callbacks::info(const SSL* ssl, int where, int value) {
 int engine::callbacks::verify(int accepted, X509_STORE_CTX* store) {
     const auto* const ssl = static_cast<const SSL*>(
         X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
-    engine* const self = ssl ? engine_of(ssl) : nullptr;
+    engine* const self = ssl ? of(ssl) : nullptr;
     if (accepted == 1 || !self || self->verification_)
         return accepted;
     try {

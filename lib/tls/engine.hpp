@@ -14,6 +14,8 @@
 #include "transport.hpp"
 
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -22,6 +24,7 @@
 namespace ringtls::detail {
 
 class context;
+struct session_state;
 
 /// How a call into OpenSSL ended.
 enum class step {
@@ -38,6 +41,17 @@ class engine {
     engine(const context& settings, int fd, const std::string& server_name);
     engine(const engine&) = delete;
     engine& operator=(const engine&) = delete;
+
+    /// The engine of an SSL; null: of one that this library did not make.
+    [[nodiscard]] static engine* of(const SSL* ssl) noexcept;
+
+    /// Before the handshake, of a client whose context keeps sessions: offers one of its cache's.
+    void use_sessions(std::uint16_t port);
+    /// Before the handshake: offers this session. Throws error with errc::session_refused.
+    void resume(const session_state& with);
+    /// What may be resumed next; null: nothing.
+    [[nodiscard]] std::shared_ptr<const session_state> session() const;
+    [[nodiscard]] bool resumed() const noexcept;
 
     /// A send that fails is not the end of it while there is something to read: the alert of a peer
     /// that refuses, or all that a client wrote which is gone before the server's tickets.
@@ -91,6 +105,7 @@ class engine {
     struct callbacks;
 
   private:
+    [[nodiscard]] std::string session_key() const;
     [[nodiscard]] bool nothing_to_read() const noexcept;
     step classify(int answer) noexcept;
     step classify_sending(int answer) noexcept;
@@ -100,9 +115,12 @@ class engine {
     transport transport_;
     ssl_handle ssl_; ///< after the transport, which its BIOs use until it is freed
     std::string server_name_;
+    const context& settings_;
     bool established_ = false;
+    bool new_session_ = false; ///< the server has sent one since the handshake began
     bool close_received_ = false;
     bool close_sent_ = false;
+    std::uint16_t port_ = 0; ///< that sessions are kept by
     int key_updates_ = 0;
     std::optional<alert> alert_;
     std::optional<verification> verification_; ///< the first certificate that was refused
@@ -117,6 +135,11 @@ struct engine::callbacks {
     static void info(const SSL* ssl, int where, int value);
     /// For SSL_CTX_set_verify(3).
     static int verify(int accepted, X509_STORE_CTX* store);
+    /// For SSL_CTX_sess_set_new_cb(3).
+    static int new_session(SSL* ssl, SSL_SESSION* session);
+    /// For SSL_CTX_set_tlsext_ticket_key_evp_cb(3).
+    static int ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
+                          EVP_MAC_CTX* mac, int seal);
 };
 
 } // namespace ringtls::detail

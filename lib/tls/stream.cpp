@@ -23,6 +23,10 @@ stream::stream(stream&& other) noexcept = default;
 stream& stream::operator=(stream&& other) noexcept = default;
 stream::~stream() = default;
 
+void stream::resume(const ringtls::session& with) {
+    connection_->tls().resume(*with.state());
+}
+
 handshake_operation stream::handshake() {
     return {*connection_, call::handshake};
 }
@@ -65,6 +69,15 @@ key_update_operation stream::key_update(key_update_request request) {
 
 connection_info stream::info() const {
     return connection_->tls().info();
+}
+
+bool stream::resumed() const noexcept {
+    return connection_->tls().resumed();
+}
+
+std::optional<ringtls::session> stream::session() const {
+    auto state = connection_->tls().session();
+    return state ? std::optional(ringtls::session(std::move(state))) : std::nullopt;
 }
 
 stream_counters stream::counters() const noexcept {

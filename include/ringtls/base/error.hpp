@@ -33,6 +33,7 @@ enum class errc {
     bad_passphrase,     ///< an encrypted key whose passphrase is missing or wrong
     no_driver,          ///< a driver of the event loop that this build does not have
     wrong_thread,       ///< a loop used from a thread that does not run it
+    session_refused,    ///< a session of another server or other settings, or no session
 };
 
 // Clang takes a free function's visibility from its own declaration alone, not from the namespace.

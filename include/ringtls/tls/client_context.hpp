@@ -2,6 +2,7 @@
 // What a client's connections have in common: whom it trusts, who it is, what it offers.
 #pragma once
 
+#include <ringtls/tls/session.hpp>
 #include <ringtls/tls/settings.hpp>
 #include <ringtls/tls/trust.hpp>
 
@@ -33,6 +34,13 @@ class client_settings final : public tls_settings<client_settings>,
         accept_any_ = true;
         return *this;
     }
+    /// Keeps sessions in this cache and resumes them: unless set, each connection starts anew, and
+    /// nobody can tell that two were the same client's. A resumed handshake sends no certificates;
+    /// what was verified then counts for as long as the session lives.
+    client_settings& sessions(session_cache cache) {
+        sessions_ = std::move(cache);
+        return *this;
+    }
 
     /// Does not compare the name with the certificate's: whoever has a certificate of a trusted
     /// authority, for whatever name, can pass as the server.
@@ -48,11 +56,15 @@ class client_settings final : public tls_settings<client_settings>,
     [[nodiscard]] const std::optional<identity>& own_identity() const noexcept { return identity_; }
     [[nodiscard]] bool accepts_any_certificate() const noexcept { return accept_any_; }
     [[nodiscard]] bool accepts_any_name() const noexcept { return any_name_; }
+    [[nodiscard]] const std::optional<session_cache>& sessions() const noexcept {
+        return sessions_;
+    }
 
   private:
     std::optional<identity> identity_;
     bool accept_any_ = false;
     bool any_name_ = false;
+    std::optional<session_cache> sessions_;
 };
 
 /// An SSL_CTX for clients (SSL_CTX_new(3)): verifies the server's chain against the system's roots,

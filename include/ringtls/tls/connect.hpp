@@ -25,16 +25,26 @@ class endpoint {
         return *this;
     }
 
+    /// As stream::resume().
+    endpoint& resume(ringtls::session with) {
+        session_ = std::move(with);
+        return *this;
+    }
+
     [[nodiscard]] const std::string& host() const noexcept { return host_; }
     [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
     [[nodiscard]] const std::string& server_name() const noexcept {
         return server_name_.empty() ? host_ : server_name_;
+    }
+    [[nodiscard]] const std::optional<ringtls::session>& session() const noexcept {
+        return session_;
     }
 
   private:
     std::string host_;
     std::uint16_t port_;
     std::string server_name_;
+    std::optional<ringtls::session> session_;
 };
 
 /// A connection being made. Awaited like an operation, with the same modifiers, which bound all

@@ -4,8 +4,11 @@
 
 #include <ringtls/tls/settings.hpp>
 #include <ringtls/tls/trust.hpp>
+#include <ringtls/tls/ticket_keys.hpp>
 
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -57,9 +60,22 @@ class server_settings final : public tls_settings<server_settings>,
     server_settings& request_client_certificate(pem authorities) {
         return trust(std::move(authorities)).request_client_certificate();
     }
-    /// TLS 1.3 tickets sent after a full handshake (SSL_CTX_set_num_tickets(3)): 2 unless set.
+    /// TLS 1.3 tickets sent after a full handshake, one after a resumed one
+    /// (SSL_CTX_set_num_tickets(3)): 2 unless set. 0: no session is resumed, of TLS 1.2 either.
     server_settings& tickets(unsigned count) noexcept {
         tickets_ = count;
+        return *this;
+    }
+    /// Seals tickets with these keys, which other contexts, processes and machines may have too.
+    /// Unless set, with keys of this context's own, which rotate by themselves.
+    server_settings& seal_tickets_with(ringtls::ticket_keys keys) {
+        ticket_keys_ = std::move(keys);
+        return *this;
+    }
+    /// How long a session can be resumed: 2 hours unless set; from a second to 7 days (RFC 8446,
+    /// section 4.6.1), and no longer than the ticket keys' period.
+    server_settings& session_lifetime(std::chrono::seconds lifetime) noexcept {
+        session_lifetime_ = lifetime;
         return *this;
     }
 
@@ -71,11 +87,19 @@ class server_settings final : public tls_settings<server_settings>,
     }
     [[nodiscard]] const std::vector<pem>& client_authorities() const noexcept { return trusted(); }
     [[nodiscard]] unsigned tickets() const noexcept { return tickets_; }
+    [[nodiscard]] const std::optional<ringtls::ticket_keys>& ticket_keys() const noexcept {
+        return ticket_keys_;
+    }
+    [[nodiscard]] std::chrono::seconds session_lifetime() const noexcept {
+        return session_lifetime_;
+    }
 
   private:
     std::vector<identity> identities_;
     client_certificate client_certificates_ = client_certificate::not_asked;
     unsigned tickets_ = 2;
+    std::optional<ringtls::ticket_keys> ticket_keys_;
+    std::chrono::seconds session_lifetime_ = std::chrono::hours(2);
 };
 
 /// An SSL_CTX for servers (SSL_CTX_new(3)): TLS 1.2 or newer; no compression, no renegotiation.

@@ -6,10 +6,12 @@
 #include <ringtls/tls/client_context.hpp>
 #include <ringtls/tls/connection_info.hpp>
 #include <ringtls/tls/server_context.hpp>
+#include <ringtls/tls/session.hpp>
 #include <ringtls/tls/stream_operations.hpp>
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -55,6 +57,12 @@ class stream {
     stream& operator=(stream&& other) noexcept;
     ~stream();
 
+    /// Offers a session in the handshake, which must not have begun. Whether the server took it is
+    /// told by resumed(). Throws error with errc::session_refused if it was made for another name
+    /// or under other settings, or too late; one that has expired is not offered. Of a client whose
+    /// context has a session_cache, this takes the place of the cache's.
+    void resume(const ringtls::session& with);
+
     /// Completes when the connection is established and, on a client, the server's certificate
     /// accepted: otherwise errc::verify_failed. After a cancel or time-out it may be awaited again
     /// and goes on where it was. Occupies both directions.
@@ -92,6 +100,12 @@ class stream {
 
     /// What was negotiated; empty before the handshake.
     [[nodiscard]] connection_info info() const;
+    /// The handshake was shortened by a session; false before its end.
+    [[nodiscard]] bool resumed() const noexcept;
+    /// A client's newest session, to resume() another connection with. TLS 1.3 servers send theirs
+    /// after the handshake, for a read to find; none before, and none of a server that sends none.
+    /// If the context has a session_cache, the session is there, too: use the one or the other.
+    [[nodiscard]] std::optional<ringtls::session> session() const;
     [[nodiscard]] stream_counters counters() const noexcept;
     /// getpeername(2). Throws error with the system's code.
     [[nodiscard]] address peer_address() const;

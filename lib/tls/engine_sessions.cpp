@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// How an engine resumes sessions and what becomes of new ones.
+#include "engine.hpp"
+
+#include "context.hpp"
+
+#include <openssl/err.h>
+
+#include <exception>
+
+namespace ringtls::detail {
+
+std::string engine::session_key() const {
+    return session_store::key_of(normalized_name(server_name_), port_, settings_.scope());
+}
+
+void engine::use_sessions(std::uint16_t port) {
+    port_ = port;
+    if (const auto kept = settings_.sessions()->take(session_key()))
+        static_cast<void>(offer(ssl_.get(), kept.get(), normalized_name(server_name_)));
+}
+
+void engine::resume(const session_state& with) {
+    const auto refuse = [this](const char* why) {
+        auto details = std::make_shared<error_details>();
+        details->subject = server_name_;
+        details->reason = why;
+        throw error(errc::session_refused, "resume", std::move(details));
+    };
+    if (SSL_in_before(ssl_.get()) != 1)
+        refuse("the handshake has begun");
+    if (!settings_.is_client() || with.name != normalized_name(server_name_))
+        refuse("it was made for another server");
+    if (with.scope != settings_.scope())
+        refuse("it was made under other settings");
+    ERR_clear_error();
+    static_cast<void>(offer(ssl_.get(), copy_of(with.ssl.get()).get(), with.name));
+}
+
+/// One of TLS 1.3 that was only resumed has been used; one of TLS 1.2 has not.
+std::shared_ptr<const session_state> engine::session() const {
+    const SSL_SESSION* const last = SSL_get0_session(ssl_.get());
+    if (!settings_.is_client() || !established_ || !last || SSL_SESSION_is_resumable(last) != 1 ||
+        (is_single_use(last) && !new_session_))
+        return nullptr;
+    ERR_clear_error();
+    return std::make_shared<const session_state>(
+        session_state{copy_of(last), normalized_name(server_name_), settings_.scope()});
+}
+
+bool engine::resumed() const noexcept {
+    return established_ && SSL_session_reused(ssl_.get()) == 1;
+}
+
+int engine::callbacks::new_session(SSL* ssl, SSL_SESSION* session) try {
+    engine* const self = of(ssl);
+    if (!self)
+        return 0;
+    self->new_session_ = true;
+    if (auto* const cache = self->settings_.sessions())
+        cache->add(self->session_key(), copy_of(session));
+    return 0; // the cache has a copy
+} catch (const std::exception&) {
+    ERR_clear_error();
+    return 0; // no memory for it: the next handshake will be a full one
+}
+
+int engine::callbacks::ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv,
+                                  EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac, int seal) {
+    const engine* const self = of(ssl);
+    if (!self)
+        return 0;
+    constexpr int opened = 1;
+    constexpr int renew = 2;
+    const int answer = self->settings_.tickets()->answer(name, iv, cipher, mac, seal == 1);
+    // A client of TLS 1.3 uses a ticket once, so that it needs another.
+    return seal == 0 && answer == opened && self->is_tls_1_3() ? renew : answer;
+}
+
+} // namespace ringtls::detail
