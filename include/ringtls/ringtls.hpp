@@ -15,6 +15,7 @@
 #include <ringtls/net/resolver.hpp>
 #include <ringtls/net/socket.hpp>
 #include <ringtls/tls/certificate.hpp>
+#include <ringtls/tls/channel_binding.hpp>
 #include <ringtls/tls/client_context.hpp>
 #include <ringtls/tls/connect.hpp>
 #include <ringtls/tls/connection_info.hpp>

@@ -51,6 +51,10 @@ std::string text_of(errc code) {
         return "event loop used from a thread that does not run it";
     case errc::session_refused:
         return "session refused";
+    case errc::not_available:
+        return "not available on this connection";
+    case errc::ocsp_refused:
+        return "no good OCSP response";
     }
     return "unknown error";
 }

@@ -71,6 +71,8 @@ context::context(const client_settings& settings)
         SSL_CTX_set_alpn_protos(ctx, reinterpret_cast<const unsigned char*>(alpn_.data()),
                                 static_cast<unsigned>(alpn_.size())) != 0)
         throw_openssl_error("alpn", "");
+    apply_key_log(settings);
+    apply_ocsp(settings);
     apply_sessions(settings);
 }
 
@@ -90,6 +92,8 @@ context::context(const server_settings& settings)
     apply_pins(false);
     if (!alpn_.empty())
         SSL_CTX_set_alpn_select_cb(ctx, select_alpn, this);
+    apply_key_log(settings);
+    apply_ocsp(settings);
     apply_sessions(settings);
 }
 

@@ -5,12 +5,15 @@
 #include <ringtls/tls/client_context.hpp>
 #include <ringtls/tls/server_context.hpp>
 
+#include "key_log.hpp"
+#include "ocsp.hpp"
 #include "openssl_handles.hpp"
 #include "trust.hpp"
 #include "session.hpp"
 #include "ticket_keys.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace ringtls::detail {
@@ -27,6 +30,7 @@ class context {
     [[nodiscard]] bool is_client() const noexcept { return client_; }
     [[nodiscard]] bool checks_name() const noexcept { return checks_name_; }
     [[nodiscard]] const session_scope& scope() const noexcept { return scope_; }
+    [[nodiscard]] const key_log& keys_to() const noexcept { return *key_log_; }
     /// A client's; null: it keeps none.
     [[nodiscard]] session_store* sessions() const noexcept { return sessions_.get(); }
     /// A server's.
@@ -38,10 +42,16 @@ class context {
     /// alone: they are all that the peer's certificate is held to.
     void apply_pins(bool alone);
     void apply_alpn(const std::vector<std::string>& protocols);
+    template<class Settings>
+    void apply_key_log(const Settings& settings);
+    void apply_ocsp(const client_settings& settings);
+    void apply_ocsp(const server_settings& settings);
     // Last, for the scope is read from the finished context.
     void apply_sessions(const client_settings& settings);
     void apply_sessions(const server_settings& settings);
 
+    /// For SSL_CTX_set_tlsext_status_cb(3) of servers.
+    static int staple_response(SSL* ssl, void* self);
     /// For SSL_CTX_set_alpn_select_cb(3).
     static int select_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size,
                            const unsigned char* offered, unsigned int offered_size, void* self);
@@ -50,6 +60,8 @@ class context {
     bool client_;
     bool checks_name_ = true;
     pin_set pins_;
+    std::optional<key_log> key_log_;
+    ocsp_source ocsp_;
     session_scope scope_{};
     std::shared_ptr<session_store> sessions_;
     std::shared_ptr<ticket_key_ring> tickets_;

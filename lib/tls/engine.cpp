@@ -197,6 +197,9 @@ void engine::explain() {
         cause.code = code_of(*verification_);
         details->verification = verification_;
         details->reason = reason_of(*verification_);
+    } else if (ocsp_refusal_) {
+        cause.code = errc::ocsp_refused;
+        details->reason = ocsp_refusal_;
     } else if (transport_.read_error() != 0) {
         cause.code = {transport_.read_error(), std::system_category()};
     } else if (transport_.ended() && transport_.write_error() == ECONNRESET) {
@@ -271,6 +274,21 @@ void engine::callbacks::info(const SSL* ssl, int where, int value) {
     self->alert_ =
         alert{(where & SSL_CB_READ) != 0 ? alert::direction::received : alert::direction::sent,
               description};
+}
+
+int engine::callbacks::check_staple(SSL* ssl, void* /*argument*/) {
+    engine* const self = of(ssl);
+    if (SSL_session_reused(ssl) == 1)
+        return 1;
+    const char* const refusal = staple_refusal(ssl);
+    if (self)
+        self->ocsp_refusal_ = refusal;
+    return refusal ? 0 : 1;
+}
+
+void engine::callbacks::log_key(const SSL* ssl, const char* line) {
+    if (const engine* const self = of(ssl))
+        self->settings_.keys_to().log(line);
 }
 
 int engine::callbacks::verify(int accepted, X509_STORE_CTX* store) {

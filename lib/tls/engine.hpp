@@ -123,6 +123,7 @@ class engine {
     std::uint16_t port_ = 0; ///< that sessions are kept by
     int key_updates_ = 0;
     std::optional<alert> alert_;
+    const char* ocsp_refusal_ = nullptr;
     std::optional<verification> verification_; ///< the first certificate that was refused
     failure failure_;
 };
@@ -135,6 +136,10 @@ struct engine::callbacks {
     static void info(const SSL* ssl, int where, int value);
     /// For SSL_CTX_set_verify(3).
     static int verify(int accepted, X509_STORE_CTX* store);
+    /// For SSL_CTX_set_keylog_callback(3).
+    static void log_key(const SSL* ssl, const char* line);
+    /// For SSL_CTX_set_tlsext_status_cb(3) of clients.
+    static int check_staple(SSL* ssl, void* argument);
     /// For SSL_CTX_sess_set_new_cb(3).
     static int new_session(SSL* ssl, SSL_SESSION* session);
     /// For SSL_CTX_set_tlsext_ticket_key_evp_cb(3).

@@ -90,7 +90,8 @@ session_scope scope_of(SSL_CTX* made, const client_settings& from) {
         .add("oldest", static_cast<std::uint64_t>(SSL_CTX_get_min_proto_version(made)))
         .add("newest", static_cast<std::uint64_t>(SSL_CTX_get_max_proto_version(made)))
         .add("options", SSL_CTX_get_options(made))
-        .add("groups", from.groups());
+        .add("groups", from.groups())
+        .add("stapled OCSP", from.requires_stapled_ocsp());
     const auto* const ciphers = SSL_CTX_get_ciphers(made);
     for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); ++i)
         sum.add("cipher", SSL_CIPHER_get_id(sk_SSL_CIPHER_value(ciphers, i)));

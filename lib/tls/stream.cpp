@@ -2,6 +2,7 @@
 #include <ringtls/tls/stream.hpp>
 
 #include "connection.hpp"
+#include "exporter.hpp"
 #include "failure.hpp"
 
 namespace ringtls {
@@ -80,6 +81,15 @@ std::optional<ringtls::session> stream::session() const {
     return state ? std::optional(ringtls::session(std::move(state))) : std::nullopt;
 }
 
+secret_bytes stream::export_key(std::string_view label, std::size_t size,
+                                std::optional<std::span<const std::byte>> context) const {
+    return detail::export_key(established("export_key"), label, size, context);
+}
+
+std::vector<std::byte> stream::channel_binding(channel_binding_type type) const {
+    return detail::channel_binding(established("channel_binding"), type);
+}
+
 stream_counters stream::counters() const noexcept {
     return connection_->tls().socket().counters();
 }
@@ -90,6 +100,12 @@ address stream::peer_address() const {
 
 event_loop& stream::loop() const noexcept {
     return connection_->carrier().loop();
+}
+
+ssl_st* stream::established(std::string_view operation) const {
+    if (!connection_->tls().established())
+        throw error(errc::not_available, operation);
+    return connection_->tls().native();
 }
 
 ssl_st* stream::native_handle() const noexcept {

@@ -10,6 +10,7 @@
 #   elsewhere.pem .key       other.example only
 #   wildcard.pem .key        *.wild.example and pa*.wild.example
 #   client.pem client.key    a client's
+#   ocsp.pem ocsp.key        an OCSP responder's, for ca's certificates
 #   subject-only.pem .key    localhost as its common name alone
 #   address-as-name.pem .key 127.0.0.1 as a DNS name
 #   international.pem .key   xn--bcher-kva.example
@@ -96,6 +97,7 @@ issue expired localhost "$local_names" serverAuth 20190101000000Z 20200101000000
 issue elsewhere other.example DNS:other.example serverAuth
 issue wildcard wild.example 'DNS:*.wild.example,DNS:pa*.wild.example' serverAuth
 issue client 'a client' email:client@example.org clientAuth
+issue ocsp 'a responder' DNS:ocsp.example OCSPSigning
 issue subject-only localhost email:nobody@example.org serverAuth
 issue address-as-name localhost DNS:127.0.0.1 serverAuth
 issue international bookshop DNS:xn--bcher-kva.example serverAuth

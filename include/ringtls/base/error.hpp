@@ -34,6 +34,8 @@ enum class errc {
     no_driver,          ///< a driver of the event loop that this build does not have
     wrong_thread,       ///< a loop used from a thread that does not run it
     session_refused,    ///< a session of another server or other settings, or no session
+    not_available,      ///< what this connection, or this moment of it, does not have
+    ocsp_refused,       ///< no stapled OCSP response says that the certificate is good
 };
 
 // Clang takes a free function's visibility from its own declaration alone, not from the namespace.

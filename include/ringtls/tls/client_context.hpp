@@ -34,6 +34,14 @@ class client_settings final : public tls_settings<client_settings>,
         accept_any_ = true;
         return *this;
     }
+    /// Refuses a server, with errc::ocsp_refused, unless it staples an OCSP response (RFC 6066,
+    /// section 8) that is signed by its certificate's issuer, or by a responder that the issuer has
+    /// certified, in force, and says that the certificate is good. A resumed session counts as it
+    /// was accepted.
+    client_settings& require_stapled_ocsp() noexcept {
+        stapled_ocsp_ = true;
+        return *this;
+    }
     /// Keeps sessions in this cache and resumes them: unless set, each connection starts anew, and
     /// nobody can tell that two were the same client's. A resumed handshake sends no certificates;
     /// what was verified then counts for as long as the session lives.
@@ -56,6 +64,7 @@ class client_settings final : public tls_settings<client_settings>,
     [[nodiscard]] const std::optional<identity>& own_identity() const noexcept { return identity_; }
     [[nodiscard]] bool accepts_any_certificate() const noexcept { return accept_any_; }
     [[nodiscard]] bool accepts_any_name() const noexcept { return any_name_; }
+    [[nodiscard]] bool requires_stapled_ocsp() const noexcept { return stapled_ocsp_; }
     [[nodiscard]] const std::optional<session_cache>& sessions() const noexcept {
         return sessions_;
     }
@@ -64,6 +73,7 @@ class client_settings final : public tls_settings<client_settings>,
     std::optional<identity> identity_;
     bool accept_any_ = false;
     bool any_name_ = false;
+    bool stapled_ocsp_ = false;
     std::optional<session_cache> sessions_;
 };
 

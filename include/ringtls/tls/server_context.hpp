@@ -7,8 +7,11 @@
 #include <ringtls/tls/ticket_keys.hpp>
 
 #include <chrono>
+#include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -60,6 +63,18 @@ class server_settings final : public tls_settings<server_settings>,
     server_settings& request_client_certificate(pem authorities) {
         return trust(std::move(authorities)).request_client_certificate();
     }
+    /// Staples the OCSP response in this file (DER) for clients that ask (RFC 6066, section 8).
+    /// Read when the context is made: errc::invalid_setting if it is none.
+    server_settings& staple_ocsp_file(std::string path) {
+        ocsp_file_ = std::move(path);
+        return *this;
+    }
+    /// Staples what this returns, in DER; empty: nothing. Called in each handshake whose client
+    /// asks, on whichever thread that is: it must not wait. What it throws counts as empty.
+    server_settings& staple_ocsp(std::function<std::vector<std::byte>()> source) {
+        ocsp_source_ = std::move(source);
+        return *this;
+    }
     /// TLS 1.3 tickets sent after a full handshake, one after a resumed one
     /// (SSL_CTX_set_num_tickets(3)): 2 unless set. 0: no session is resumed, of TLS 1.2 either.
     server_settings& tickets(unsigned count) noexcept {
@@ -86,6 +101,10 @@ class server_settings final : public tls_settings<server_settings>,
         return client_certificates_;
     }
     [[nodiscard]] const std::vector<pem>& client_authorities() const noexcept { return trusted(); }
+    [[nodiscard]] const std::string& ocsp_file() const noexcept { return ocsp_file_; }
+    [[nodiscard]] const std::function<std::vector<std::byte>()>& ocsp_source() const noexcept {
+        return ocsp_source_;
+    }
     [[nodiscard]] unsigned tickets() const noexcept { return tickets_; }
     [[nodiscard]] const std::optional<ringtls::ticket_keys>& ticket_keys() const noexcept {
         return ticket_keys_;
@@ -97,6 +116,8 @@ class server_settings final : public tls_settings<server_settings>,
   private:
     std::vector<identity> identities_;
     client_certificate client_certificates_ = client_certificate::not_asked;
+    std::string ocsp_file_;
+    std::function<std::vector<std::byte>()> ocsp_source_;
     unsigned tickets_ = 2;
     std::optional<ringtls::ticket_keys> ticket_keys_;
     std::chrono::seconds session_lifetime_ = std::chrono::hours(2);

@@ -4,8 +4,10 @@
 
 #include <ringtls/tls/pem.hpp>
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -94,6 +96,21 @@ class tls_settings {
         renegotiation_ = true;
         return self();
     }
+    /// Logs the secrets of every connection, one line each in the format of NSS
+    /// (SSL_CTX_set_keylog_callback(3)), for tools that decrypt recordings: whoever reads them can
+    /// read the connections. The callback gets lines without their end, from whichever thread a
+    /// connection is on; what it throws is dropped.
+    Derived& danger_log_keys(std::function<void(std::string_view line)> to) {
+        key_log_ = std::move(to);
+        return self();
+    }
+    /// The same, appended to the file that the environment's SSLKEYLOGFILE names when the context
+    /// is made, if it names one. Nothing looks at that variable otherwise. A file that cannot be
+    /// opened is the context's error, with the system's code.
+    Derived& danger_log_keys_to_sslkeylogfile() noexcept {
+        sslkeylogfile_ = true;
+        return self();
+    }
 
     [[nodiscard]] tls_version minimum_version() const noexcept { return minimum_; }
     [[nodiscard]] std::optional<tls_version> maximum_version() const noexcept { return maximum_; }
@@ -108,6 +125,10 @@ class tls_settings {
         return security_level_;
     }
     [[nodiscard]] bool renegotiation() const noexcept { return renegotiation_; }
+    [[nodiscard]] const std::function<void(std::string_view)>& key_log() const noexcept {
+        return key_log_;
+    }
+    [[nodiscard]] bool sslkeylogfile() const noexcept { return sslkeylogfile_; }
 
   private:
     friend Derived;
@@ -123,6 +144,8 @@ class tls_settings {
     std::string signature_algorithms_;
     std::optional<unsigned> security_level_;
     bool renegotiation_ = false;
+    std::function<void(std::string_view)> key_log_;
+    bool sslkeylogfile_ = false;
 };
 
 } // namespace ringtls

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <ringtls/net/socket.hpp>
+#include <ringtls/tls/channel_binding.hpp>
 #include <ringtls/tls/client_context.hpp>
 #include <ringtls/tls/connection_info.hpp>
+#include <ringtls/tls/secret.hpp>
 #include <ringtls/tls/server_context.hpp>
 #include <ringtls/tls/session.hpp>
 #include <ringtls/tls/stream_operations.hpp>
@@ -14,6 +16,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 struct ssl_st;
 
@@ -106,6 +109,16 @@ class stream {
     /// after the handshake, for a read to find; none before, and none of a server that sends none.
     /// If the context has a session_cache, the session is there, too: use the one or the other.
     [[nodiscard]] std::optional<ringtls::session> session() const;
+    /// Keys for another protocol, which both ends come to and nobody else (RFC 8446, section 7.5;
+    /// RFC 5705). label: registered with IANA, or "EXPERIMENTAL..."; context: not given and empty
+    /// are not the same in TLS 1.2. Throws error with errc::not_available before the handshake's
+    /// end, and OpenSSL's code.
+    [[nodiscard]] secret_bytes
+    export_key(std::string_view label, std::size_t size,
+               std::optional<std::span<const std::byte>> context = std::nullopt) const;
+    /// Throws error with errc::not_available before the handshake's end, or where this connection
+    /// has none of the type.
+    [[nodiscard]] std::vector<std::byte> channel_binding(channel_binding_type type) const;
     [[nodiscard]] stream_counters counters() const noexcept;
     /// getpeername(2). Throws error with the system's code.
     [[nodiscard]] address peer_address() const;
@@ -115,6 +128,8 @@ class stream {
     [[nodiscard]] ssl_st* native_handle() const noexcept;
 
   private:
+    ssl_st* established(std::string_view operation) const;
+
     std::unique_ptr<detail::connection> connection_;
 };
 
