@@ -22,6 +22,7 @@
 #include <ringtls/tls/context_reloader.hpp>
 #include <ringtls/tls/pem.hpp>
 #include <ringtls/tls/pkcs12.hpp>
+#include <ringtls/tls/replayable.hpp>
 #include <ringtls/tls/secret.hpp>
 #include <ringtls/tls/self_signed.hpp>
 #include <ringtls/tls/server_context.hpp>

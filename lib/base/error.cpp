@@ -53,6 +53,8 @@ std::string text_of(errc code) {
         return "session refused";
     case errc::not_available:
         return "not available on this connection";
+    case errc::early_data_rejected:
+        return "early data rejected";
     case errc::ocsp_refused:
         return "no good OCSP response";
     }

@@ -21,6 +21,7 @@ directions directions_of(stream_operation::call what) noexcept {
     switch (what) {
     case call::handshake:
     case call::shutdown:
+    case call::read_early:
         return {true, true};
     case call::read:
     case call::read_exactly:
@@ -122,10 +123,14 @@ wait_for connection::progress(stream_operation& op) {
     const bool reads = directions_of(op.call_).reading || !tls_.established();
     if (first_ && (reading_over_ || !reads))
         return fail(op, first_);
-    if (!tls_.established()) {
+    if (!tls_.established() && op.call_ != call::read_early && !answers_early(op)) {
+        if (const auto first = early_data_first(op); first != wait_for::nothing || op.failed())
+            return first;
         const auto step = tls_.handshake();
         if (step != step::done)
             return step == step::failed ? fail(op, tls_.what()) : want(step);
+        if (early_abandoned_ && tls_.early_data() != early_data_status::accepted)
+            return fail(op, {errc::early_data_rejected, nullptr});
     }
     return perform(op);
 }
@@ -138,6 +143,8 @@ wait_for connection::perform(stream_operation& op) {
         return read(op);
     case call::read_exactly:
         return read_exactly(op);
+    case call::read_early:
+        return read_early(op);
     case call::readable:
         return readable(op);
     case call::write:
@@ -215,6 +222,8 @@ void connection::settle_write() noexcept {
 void connection::withdraw(stream_operation& op) noexcept {
     if (writer_ == &op)
         settle_write();
+    if (op.replayable_ && op.under_way_)
+        abandon_early_data(op);
     release(op);
     static_cast<void>(tend_spill());
     note_write_failure();

@@ -46,6 +46,11 @@ class connection final : private loop_entry {
     wait_for perform(stream_operation& op);
     wait_for read(stream_operation& op);
     wait_for read_exactly(stream_operation& op);
+    wait_for read_early(stream_operation& op);
+    wait_for early_data_first(stream_operation& op);
+    wait_for after_early_data(stream_operation& op);
+    [[nodiscard]] bool answers_early(const stream_operation& op) const noexcept;
+    void abandon_early_data(stream_operation& op) noexcept;
     wait_for readable(stream_operation& op);
     wait_for write(stream_operation& op);
     wait_for ready_to_write(stream_operation& op);
@@ -84,6 +89,7 @@ class connection final : private loop_entry {
     stream_operation* rider_ = nullptr; ///< a key update beside a write
     failure first_;                     ///< the first fatal failure, of either direction
     bool reading_over_ = false;         ///< first_ is fatal for reading, too
+    bool early_abandoned_ = false;      ///< early data was sent by an operation that is gone
     int key_updates_ = 0;               ///< received since then
     loop_clock::time_point key_updates_since_;
 };

@@ -95,6 +95,10 @@ wait_for connection::write(stream_operation& op) {
         return wait_for::nothing;
     }
     advance(op, 0);
+    if (op.replayable_ && op.under_way_) {
+        if (const auto first = after_early_data(op); first != wait_for::nothing || op.failed())
+            return first;
+    }
     while (!op.from_.empty()) {
         if (const auto first = ready_to_write(op); first != wait_for::nothing || op.failed())
             return first;
@@ -281,6 +285,8 @@ step connection::check_key_updates(step after) noexcept {
 
 /// One record from where the caller's bytes are, or of small pieces gathered.
 step connection::write_step(stream_operation& op, bool more, std::size_t& count) {
+    if (!tls_.established())
+        return tls_.write_early_data(next_record(op), count);
     if (op.from_.size() >= record_size || op.pieces_.empty())
         return tls_.write(next_record(op), more, count);
     return gather_step(op, more, count);

@@ -197,9 +197,9 @@ void engine::explain() {
         cause.code = code_of(*verification_);
         details->verification = verification_;
         details->reason = reason_of(*verification_);
-    } else if (ocsp_refusal_) {
+    } else if (staple_ != staple_verdict::good) {
         cause.code = errc::ocsp_refused;
-        details->reason = ocsp_refusal_;
+        details->reason = text_of(staple_);
     } else if (transport_.read_error() != 0) {
         cause.code = {transport_.read_error(), std::system_category()};
     } else if (transport_.ended() && transport_.write_error() == ECONNRESET) {
@@ -280,10 +280,10 @@ int engine::callbacks::check_staple(SSL* ssl, void* /*argument*/) {
     engine* const self = of(ssl);
     if (SSL_session_reused(ssl) == 1)
         return 1;
-    const char* const refusal = staple_refusal(ssl);
+    const auto verdict = verdict_of_staple(ssl);
     if (self)
-        self->ocsp_refusal_ = refusal;
-    return refusal ? 0 : 1;
+        self->staple_ = verdict;
+    return verdict == staple_verdict::good ? 1 : 0;
 }
 
 void engine::callbacks::log_key(const SSL* ssl, const char* line) {

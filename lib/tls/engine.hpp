@@ -8,8 +8,10 @@
 #pragma once
 
 #include <ringtls/tls/connection_info.hpp>
+#include <ringtls/tls/replayable.hpp>
 
 #include "failure.hpp"
+#include "ocsp.hpp"
 #include "openssl_handles.hpp"
 #include "transport.hpp"
 
@@ -52,6 +54,24 @@ class engine {
     /// What may be resumed next; null: nothing.
     [[nodiscard]] std::shared_ptr<const session_state> session() const;
     [[nodiscard]] bool resumed() const noexcept;
+
+    /// A client's early data is one record, or it is no early data.
+    static constexpr std::size_t early_data_bound = SSL3_RT_MAX_PLAIN_LENGTH;
+    /// So much could be sent now: a client before its handshake, with a session that allows it.
+    [[nodiscard]] bool takes_early_data(std::size_t size) const noexcept;
+    /// Begins the handshake with it; what the socket does not take is spilled.
+    step send_early_data(std::span<const std::byte> from);
+    [[nodiscard]] early_data_status early_data() const noexcept;
+    /// The one that was negotiated now is the one that early data was sent for.
+    [[nodiscard]] bool same_protocol_as_early_data() const noexcept;
+    /// A server's, before its handshake is over; 0 bytes: there is no more.
+    step read_early_data(std::span<std::byte> into, std::size_t& count);
+    /// There may be some that was not read: the handshake cannot go on.
+    [[nodiscard]] bool early_data_unread() const noexcept { return early_begun_ && !early_read_; }
+    /// A server that has accepted early data may answer before the handshake is over.
+    [[nodiscard]] bool answers_early_data() const noexcept;
+    /// At most one record of that answer; what the socket does not take is spilled.
+    step write_early_data(std::span<const std::byte> from, std::size_t& count);
 
     /// A send that fails is not the end of it while there is something to read: the alert of a peer
     /// that refuses, or all that a client wrote which is gone before the server's tickets.
@@ -117,14 +137,18 @@ class engine {
     std::string server_name_;
     const context& settings_;
     bool established_ = false;
+    bool early_begun_ = false;    ///< a server has looked for early data
+    bool early_read_ = false;     ///< and there is no more
+    bool early_accepted_ = false; ///< there was some
+    staple_verdict staple_ = staple_verdict::good;
     bool new_session_ = false; ///< the server has sent one since the handshake began
     bool close_received_ = false;
     bool close_sent_ = false;
     std::uint16_t port_ = 0; ///< that sessions are kept by
     int key_updates_ = 0;
     std::optional<alert> alert_;
-    const char* ocsp_refusal_ = nullptr;
-    std::optional<verification> verification_; ///< the first certificate that was refused
+    std::unique_ptr<const std::string> early_protocol_; ///< the session's by ALPN; null: none sent
+    std::optional<verification> verification_;          ///< the first certificate that was refused
     failure failure_;
 };
 

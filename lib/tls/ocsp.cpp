@@ -38,17 +38,17 @@ bool is_about(OCSP_SINGLERESP* single, X509* certificate, X509* issuer) {
 }
 
 /// A response that names no end of its validity could be shown for ever.
-const char* refusal_of(OCSP_SINGLERESP* single) {
+staple_verdict verdict_of(OCSP_SINGLERESP* single) {
     ASN1_GENERALIZEDTIME* from = nullptr;
     ASN1_GENERALIZEDTIME* until = nullptr;
     const int status = OCSP_single_get0_status(single, nullptr, nullptr, &from, &until);
     if (status == V_OCSP_CERTSTATUS_REVOKED)
-        return "the certificate is revoked";
+        return staple_verdict::revoked;
     if (status != V_OCSP_CERTSTATUS_GOOD)
-        return "the responder does not know the certificate";
+        return staple_verdict::unknown;
     if (!until || OCSP_check_validity(from, until, tolerated_seconds, -1) != 1)
-        return "the OCSP response has expired, or is not valid yet";
-    return nullptr;
+        return staple_verdict::out_of_date;
+    return staple_verdict::good;
 }
 
 /// The issuer's own signature counts, for the chain is verified; so does that of a responder whom
@@ -59,22 +59,22 @@ bool signed_by_issuer(OCSP_BASICRESP* response, X509* issuer, X509_STORE* truste
            OCSP_basic_verify(response, issuers.get(), trusted, OCSP_TRUSTOTHER) == 1;
 }
 
-const char* refusal_of(OCSP_BASICRESP* response, STACK_OF(X509) * chain, X509_STORE* trusted) {
+staple_verdict verdict_of(OCSP_BASICRESP* response, STACK_OF(X509) * chain, X509_STORE* trusted) {
     if (sk_X509_num(chain) < 2)
-        return "the certificate has no issuer";
+        return staple_verdict::no_issuer;
     X509* const issuer = sk_X509_value(chain, 1);
     if (!signed_by_issuer(response, issuer, trusted))
-        return "the OCSP response is not signed by the certificate's issuer";
-    const char* refusal = "the OCSP response is about another certificate";
+        return staple_verdict::wrong_signer;
+    auto verdict = staple_verdict::wrong_certificate;
     for (int i = 0; i < OCSP_resp_count(response); ++i) {
         OCSP_SINGLERESP* const single = OCSP_resp_get0(response, i);
         if (is_about(single, sk_X509_value(chain, 0), issuer)) {
-            refusal = refusal_of(single);
-            if (refusal)
-                return refusal;
+            verdict = verdict_of(single);
+            if (verdict != staple_verdict::good)
+                return verdict;
         }
     }
-    return refusal;
+    return verdict;
 }
 
 } // namespace
@@ -111,20 +111,44 @@ int staple(SSL* to, const ocsp_source& from) noexcept try {
                                  // do
 }
 
-const char* staple_refusal(SSL* of) {
+staple_verdict verdict_of_staple(SSL* of) {
     const unsigned char* der = nullptr;
     const long size = SSL_get_tlsext_status_ocsp_resp(of, &der);
     if (size <= 0 || !der)
-        return "the server stapled no OCSP response";
+        return staple_verdict::missing;
     const response_handle response(d2i_OCSP_RESPONSE(nullptr, &der, size));
     const basic_handle basic(response && OCSP_response_status(response.get()) ==
                                              OCSP_RESPONSE_STATUS_SUCCESSFUL
                                  ? OCSP_response_get1_basic(response.get())
                                  : nullptr);
     if (!basic)
-        return "the stapled OCSP response cannot be read, or says nothing";
-    return refusal_of(basic.get(), SSL_get0_verified_chain(of),
+        return staple_verdict::unreadable;
+    return verdict_of(basic.get(), SSL_get0_verified_chain(of),
                       SSL_CTX_get_cert_store(SSL_get_SSL_CTX(of)));
+}
+
+const char* text_of(staple_verdict verdict) noexcept {
+    switch (verdict) {
+    case staple_verdict::good:
+        return "the certificate is good";
+    case staple_verdict::missing:
+        return "the server stapled no OCSP response";
+    case staple_verdict::unreadable:
+        return "the stapled OCSP response cannot be read, or says nothing";
+    case staple_verdict::no_issuer:
+        return "the certificate has no issuer";
+    case staple_verdict::wrong_signer:
+        return "the OCSP response is not signed by the certificate's issuer";
+    case staple_verdict::wrong_certificate:
+        return "the OCSP response is about another certificate";
+    case staple_verdict::revoked:
+        return "the certificate is revoked";
+    case staple_verdict::unknown:
+        return "the responder does not know the certificate";
+    case staple_verdict::out_of_date:
+        return "the OCSP response has expired, or is not valid yet";
+    }
+    return "";
 }
 
 } // namespace ringtls::detail

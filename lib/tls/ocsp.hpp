@@ -5,6 +5,7 @@
 #include "openssl_handles.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -21,8 +22,20 @@ using ocsp_source = std::function<std::vector<std::byte>()>;
 /// Staples a response to a handshake, for SSL_CTX_set_tlsext_status_cb(3) of a server.
 int staple(SSL* to, const ocsp_source& from) noexcept;
 
-/// Null if the server's stapled response says that its certificate, which was verified before, is
-/// good; otherwise what is wrong.
-[[nodiscard]] const char* staple_refusal(SSL* of);
+enum class staple_verdict : std::uint8_t {
+    good,
+    missing,
+    unreadable,
+    no_issuer,
+    wrong_signer,
+    wrong_certificate,
+    revoked,
+    unknown,
+    out_of_date,
+};
+
+/// What the server's stapled response says of its certificate, which was verified before.
+[[nodiscard]] staple_verdict verdict_of_staple(SSL* of);
+[[nodiscard]] const char* text_of(staple_verdict verdict) noexcept;
 
 } // namespace ringtls::detail

@@ -92,6 +92,8 @@ session_scope scope_of(SSL_CTX* made, const client_settings& from) {
         .add("options", SSL_CTX_get_options(made))
         .add("groups", from.groups())
         .add("stapled OCSP", from.requires_stapled_ocsp());
+    for (const auto& protocol : from.alpn()) // which early data would be meant for
+        sum.add("alpn", protocol);
     const auto* const ciphers = SSL_CTX_get_ciphers(made);
     for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); ++i)
         sum.add("cipher", SSL_CIPHER_get_id(sk_SSL_CIPHER_value(ciphers, i)));

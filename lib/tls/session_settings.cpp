@@ -48,7 +48,11 @@ void context::apply_sessions(const server_settings& settings) {
     check_openssl(SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, engine::callbacks::ticket_key),
                   "ticket keys");
     check_openssl(SSL_CTX_set_num_tickets(ctx, settings.tickets()), "tickets");
+    check_openssl(SSL_CTX_set_max_early_data(ctx, settings.early_data()), "early data");
+    check_openssl(SSL_CTX_set_recv_max_early_data(ctx, settings.early_data()), "early data");
     if (settings.tickets() == 0) {
+        if (settings.early_data() != 0)
+            refuse("early data", "no session allows it without tickets");
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
         SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     }

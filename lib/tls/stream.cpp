@@ -56,6 +56,14 @@ write_operation stream::write(std::span<const std::span<const std::byte>> from) 
     return {*connection_, from};
 }
 
+write_operation stream::write(replayable from) {
+    return {*connection_, from};
+}
+
+read_early_operation stream::read_early(std::span<std::byte> into) {
+    return {*connection_, call::read_early, into};
+}
+
 close_write_operation stream::close_write() {
     return {*connection_, call::close_write};
 }
@@ -74,6 +82,10 @@ connection_info stream::info() const {
 
 bool stream::resumed() const noexcept {
     return connection_->tls().resumed();
+}
+
+early_data_status stream::early_data() const noexcept {
+    return connection_->tls().early_data();
 }
 
 std::optional<ringtls::session> stream::session() const {

@@ -17,6 +17,8 @@ std::string_view name_of(stream_operation::call what) noexcept {
         return "read";
     case call::read_exactly:
         return "read_exactly";
+    case call::read_early:
+        return "read_early";
     case call::readable:
         return "readable";
     case call::write:
@@ -47,6 +49,11 @@ stream_operation::stream_operation(detail::connection& on, std::span<const std::
       from_(from),
       call_(call::write) {}
 
+stream_operation::stream_operation(detail::connection& on, replayable from) noexcept
+    : stream_operation(on, from.bytes()) {
+    replayable_ = true;
+}
+
 stream_operation::stream_operation(detail::connection& on, pieces from) noexcept
     : operation(on.carrier().loop(), name_of(call::write_pieces)),
       connection_(&on),
@@ -68,6 +75,7 @@ bool stream_operation::claim() {
     switch (call_) {
     case call::read:
     case call::read_exactly:
+    case call::read_early:
         if (into_.empty())
             return false;
         break;
@@ -101,5 +109,6 @@ int stream_operation::descriptor() const noexcept {
 
 template class stream_call<void>;
 template class stream_call<std::size_t>;
+template class stream_call<replayable>;
 
 } // namespace ringtls

@@ -15,27 +15,28 @@ namespace [[gnu::visibility("default")]] ringtls {
 /// The endings that are this library's own. Each compares equal to the std::errc of the same
 /// meaning where there is one (timed_out, canceled, busy).
 enum class errc {
-    truncated = 1,      ///< TCP ended, or the peer's FIN came, without close_notify
-    timed_out,          ///< the deadline of within() or until() passed
-    canceled,           ///< a stop was requested, or the stream was destroyed meanwhile
-    busy,               ///< another operation is in flight in this direction
-    verify_failed,      ///< the peer's certificate was not accepted: see error::verification()
-    pin_mismatch,       ///< the peer's certificate was accepted, but is none of those pinned
-    write_closed,       ///< a write after close_write() or shutdown()
-    key_update_refused, ///< key_update() on a connection that is not TLS 1.3
-    key_update_flood,   ///< the peer updates its keys far more often than an honest one
-    unsupported_want,   ///< OpenSSL asked for something that only a native callback can give
-    invalid_address,    ///< text that is no address
-    invalid_name,       ///< a server name that is empty or cannot be one
-    invalid_setting,    ///< a setting of a context that OpenSSL refuses
-    invalid_pem,        ///< a certificate or key that cannot be read
-    key_mismatch,       ///< a private key that does not belong to its certificate
-    bad_passphrase,     ///< an encrypted key whose passphrase is missing or wrong
-    no_driver,          ///< a driver of the event loop that this build does not have
-    wrong_thread,       ///< a loop used from a thread that does not run it
-    session_refused,    ///< a session of another server or other settings, or no session
-    not_available,      ///< what this connection, or this moment of it, does not have
-    ocsp_refused,       ///< no stapled OCSP response says that the certificate is good
+    truncated = 1,       ///< TCP ended, or the peer's FIN came, without close_notify
+    timed_out,           ///< the deadline of within() or until() passed
+    canceled,            ///< a stop was requested, or the stream was destroyed meanwhile
+    busy,                ///< another operation is in flight in this direction
+    verify_failed,       ///< the peer's certificate was not accepted: see error::verification()
+    pin_mismatch,        ///< the peer's certificate was accepted, but is none of those pinned
+    write_closed,        ///< a write after close_write() or shutdown()
+    key_update_refused,  ///< key_update() on a connection that is not TLS 1.3
+    key_update_flood,    ///< the peer updates its keys far more often than an honest one
+    unsupported_want,    ///< OpenSSL asked for something that only a native callback can give
+    invalid_address,     ///< text that is no address
+    invalid_name,        ///< a server name that is empty or cannot be one
+    invalid_setting,     ///< a setting of a context that OpenSSL refuses
+    invalid_pem,         ///< a certificate or key that cannot be read
+    key_mismatch,        ///< a private key that does not belong to its certificate
+    bad_passphrase,      ///< an encrypted key whose passphrase is missing or wrong
+    no_driver,           ///< a driver of the event loop that this build does not have
+    wrong_thread,        ///< a loop used from a thread that does not run it
+    session_refused,     ///< a session of another server or other settings, or no session
+    not_available,       ///< what this connection, or this moment of it, does not have
+    early_data_rejected, ///< by the server, so that nobody can say what to send in its place
+    ocsp_refused,        ///< no stapled OCSP response says that the certificate is good
 };
 
 // Clang takes a free function's visibility from its own declaration alone, not from the namespace.

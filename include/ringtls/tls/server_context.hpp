@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -63,6 +64,14 @@ class server_settings final : public tls_settings<server_settings>,
     server_settings& request_client_certificate(pem authorities) {
         return trust(std::move(authorities)).request_client_certificate();
     }
+    /// Accepts so many bytes of early data (RFC 8446, section 2.3), for stream::read_early(): none
+    /// unless set. OpenSSL keeps sessions of TLS 1.3 in this context's memory then, to let each be
+    /// used once (RFC 8446, section 8.1), and no other context can resume them. invalid_setting if
+    /// tickets() is 0.
+    server_settings& early_data(std::uint32_t bytes) noexcept {
+        early_data_ = bytes;
+        return *this;
+    }
     /// Staples the OCSP response in this file (DER) for clients that ask (RFC 6066, section 8).
     /// Read when the context is made: errc::invalid_setting if it is none.
     server_settings& staple_ocsp_file(std::string path) {
@@ -101,6 +110,7 @@ class server_settings final : public tls_settings<server_settings>,
         return client_certificates_;
     }
     [[nodiscard]] const std::vector<pem>& client_authorities() const noexcept { return trusted(); }
+    [[nodiscard]] std::uint32_t early_data() const noexcept { return early_data_; }
     [[nodiscard]] const std::string& ocsp_file() const noexcept { return ocsp_file_; }
     [[nodiscard]] const std::function<std::vector<std::byte>()>& ocsp_source() const noexcept {
         return ocsp_source_;
@@ -116,6 +126,9 @@ class server_settings final : public tls_settings<server_settings>,
   private:
     std::vector<identity> identities_;
     client_certificate client_certificates_ = client_certificate::not_asked;
+    identity identity_;
+    std::vector<pem> client_authorities_;
+    std::uint32_t early_data_ = 0;
     std::string ocsp_file_;
     std::function<std::vector<std::byte>()> ocsp_source_;
     unsigned tickets_ = 2;

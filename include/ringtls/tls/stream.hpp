@@ -6,6 +6,7 @@
 #include <ringtls/tls/channel_binding.hpp>
 #include <ringtls/tls/client_context.hpp>
 #include <ringtls/tls/connection_info.hpp>
+#include <ringtls/tls/replayable.hpp>
 #include <ringtls/tls/secret.hpp>
 #include <ringtls/tls/server_context.hpp>
 #include <ringtls/tls/session.hpp>
@@ -89,6 +90,22 @@ class stream {
     /// until the operation ends, like what they point at.
     [[nodiscard]] write_operation write(std::span<const std::span<const std::byte>> from);
 
+    /// The same, but as early data (RFC 8446, section 2.3) where that can be: on a client, before
+    /// its handshake, with a session whose early_data_limit() is not exceeded, and at most 16 KiB;
+    /// on a server that has read early data, its answer before the handshake is over. Otherwise
+    /// like any other write, and so once more if the server rejects the early data: it is the
+    /// caller's word that this does no harm. errc::early_data_rejected if the server also chose
+    /// another protocol by ALPN than the session's. Cancelled before the handshake is over: all
+    /// counts as accepted if it was sent, and if the server rejects it then, the connection ends
+    /// with that error.
+    [[nodiscard]] write_operation write(replayable from);
+    /// A server's first operation, where its settings accept early data: completes with what came
+    /// before the handshake was over, which anybody may have sent again; empty: there is no more.
+    /// Without this first, early data is rejected, and clients send it again as ordinary data. Once
+    /// begun, nothing else can be done but to write(replayable) until it is empty:
+    /// errc::not_available. Occupies both directions.
+    [[nodiscard]] read_early_operation read_early(std::span<std::byte> into);
+
     /// Sends close_notify (RFC 8446, section 6.1); completes when the socket has taken it. Reading
     /// goes on. A later write fails with errc::write_closed.
     [[nodiscard]] close_write_operation close_write();
@@ -105,6 +122,8 @@ class stream {
     [[nodiscard]] connection_info info() const;
     /// The handshake was shortened by a session; false before its end.
     [[nodiscard]] bool resumed() const noexcept;
+    /// Of this end's early data, as a client, or the peer's; none before the handshake's end.
+    [[nodiscard]] early_data_status early_data() const noexcept;
     /// A client's newest session, to resume() another connection with. TLS 1.3 servers send theirs
     /// after the handshake, for a read to find; none before, and none of a server that sends none.
     /// If the context has a session_cache, the session is there, too: use the one or the other.

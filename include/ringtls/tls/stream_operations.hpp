@@ -3,6 +3,7 @@
 #pragma once
 
 #include <ringtls/loop/operation.hpp>
+#include <ringtls/tls/replayable.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -25,6 +26,7 @@ class stream_operation : public operation {
         handshake,
         read,
         read_exactly,
+        read_early,
         readable,
         write,
         write_pieces,
@@ -39,11 +41,13 @@ class stream_operation : public operation {
     stream_operation(detail::connection& on, call what) noexcept;
     stream_operation(detail::connection& on, call what, std::span<std::byte> into) noexcept;
     stream_operation(detail::connection& on, std::span<const std::byte> from) noexcept;
+    stream_operation(detail::connection& on, replayable from) noexcept;
     stream_operation(detail::connection& on, pieces from) noexcept;
     stream_operation(detail::connection& on, key_update_request request) noexcept;
     ~stream_operation();
 
     [[nodiscard]] std::size_t done() const noexcept { return done_; }
+    [[nodiscard]] std::span<const std::byte> arrived() const noexcept { return into_.first(done_); }
 
   private:
     friend detail::connection;
@@ -61,10 +65,12 @@ class stream_operation : public operation {
     bool pending_ = false;            ///< OpenSSL insists on the same write once more
     call call_;
     key_update_request request_ = key_update_request::not_requested;
-    bool under_way_ = false; ///< its close_notify or key update is made, and only has to leave
+    /// Its close_notify or key update is made, and only has to leave; its early data was sent.
+    bool under_way_ = false;
+    bool replayable_ = false; ///< it may be sent as early data
 };
 
-/// An operation on a stream that completes with a T: a number of bytes, or nothing.
+/// An operation on a stream that completes with a T: a number of bytes, early data, or nothing.
 template<class T>
 class [[nodiscard]] stream_call final
     : public basic_operation<stream_call<T>, T, stream_operation> {
@@ -74,7 +80,9 @@ class [[nodiscard]] stream_call final
     using base::base;
     [[nodiscard]] std::size_t bytes_done() const noexcept { return this->done(); }
     [[nodiscard]] T take_value() const noexcept {
-        if constexpr (!std::is_void_v<T>)
+        if constexpr (std::is_same_v<T, replayable>)
+            return replayable(this->arrived());
+        else if constexpr (!std::is_void_v<T>)
             return this->done();
     }
 
@@ -84,10 +92,12 @@ class [[nodiscard]] stream_call final
 
 extern template class stream_call<void>;
 extern template class stream_call<std::size_t>;
+extern template class stream_call<replayable>;
 
 using handshake_operation = stream_call<void>;
 using read_operation = stream_call<std::size_t>;
 using read_exactly_operation = stream_call<void>;
+using read_early_operation = stream_call<replayable>;
 using readable_operation = stream_call<void>;
 using write_operation = stream_call<std::size_t>;
 using close_write_operation = stream_call<void>;
