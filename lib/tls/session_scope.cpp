@@ -71,8 +71,14 @@ void add_store(digest& to, const SSL_CTX* made) {
         to.add("trusted", each);
 }
 
-void add_verification(digest& to, SSL_CTX* made) {
+template<class Settings>
+void add_verification(digest& to, SSL_CTX* made, const Settings& from) {
     X509_VERIFY_PARAM* const rules = SSL_CTX_get0_param(made);
+    to.add("any purpose", from.accepts_any_purpose());
+    for (const auto& pin : from.certificate_pins())
+        to.add("certificate pin", pin);
+    for (const auto& pin : from.public_key_pins())
+        to.add("public key pin", pin);
     to.add("verify mode", static_cast<std::uint64_t>(SSL_CTX_get_verify_mode(made)))
         .add("verify flags", X509_VERIFY_PARAM_get_flags(rules))
         .add("verify depth", static_cast<std::uint64_t>(X509_VERIFY_PARAM_get_depth(rules)))
@@ -85,12 +91,14 @@ void add_verification(digest& to, SSL_CTX* made) {
 
 session_scope scope_of(SSL_CTX* made, const client_settings& from) {
     digest sum;
-    add_verification(sum, made);
+    add_verification(sum, made, from);
     sum.add("system roots", from.system_roots())
         .add("oldest", static_cast<std::uint64_t>(SSL_CTX_get_min_proto_version(made)))
         .add("newest", static_cast<std::uint64_t>(SSL_CTX_get_max_proto_version(made)))
         .add("options", SSL_CTX_get_options(made))
         .add("groups", from.groups())
+        .add("signature algorithms", from.signature_algorithms())
+        .add("any name", from.accepts_any_name())
         .add("stapled OCSP", from.requires_stapled_ocsp());
     for (const auto& protocol : from.alpn()) // which early data would be meant for
         sum.add("alpn", protocol);
@@ -103,9 +111,9 @@ session_scope scope_of(SSL_CTX* made, const client_settings& from) {
 }
 
 /// What a client had to prove. Servers of a fleet may differ in all else.
-session_scope scope_of(SSL_CTX* made, const server_settings& /*from*/) {
+session_scope scope_of(SSL_CTX* made, const server_settings& from) {
     digest sum;
-    add_verification(sum, made);
+    add_verification(sum, made, from);
     return sum.finish();
 }
 

@@ -126,8 +126,6 @@ class server_settings final : public tls_settings<server_settings>,
   private:
     std::vector<identity> identities_;
     client_certificate client_certificates_ = client_certificate::not_asked;
-    identity identity_;
-    std::vector<pem> client_authorities_;
     std::uint32_t early_data_ = 0;
     std::string ocsp_file_;
     std::function<std::vector<std::byte>()> ocsp_source_;
