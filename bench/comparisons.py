@@ -89,7 +89,7 @@ class Comparison:
 
 def echo_setting(size, connections, active=None):
     if active in (None, connections):
-        return Setting("echo", f"{size} B, {connections:,} connections")
+        return Setting("echo", f"{size} B, {connections:,} connection{'s' * (connections > 1)}")
     return Setting("growth", f"{size} B, {connections:,} connections, {active:,} busy")
 
 

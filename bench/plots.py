@@ -15,7 +15,7 @@ COLORS = {"ringtls": "#d62728", "ringtls_busy": "#ff9896", "ringtls_deadline": "
 def lines(text):
     """A cluster's title, cut so that it is no wider than the cluster."""
     return text.replace(", ", "\\n").replace("writes of ", "writes of\\n").replace(
-        " connections", "\\nconnections")
+        " connection", "\\nconnection")
 
 
 def gnuplot(target, name, size, script):

@@ -75,7 +75,7 @@ def counts_table(figures):
                          for each in figures.results["counts"])
     for size, connections, server in sorted(seen, key=lambda key: (key[0], key[1])):
         calls = figures.count(server, "system_calls", size, connections) or {}
-        yield row(f"{size:,} B, {connections:,} connections", SERVERS[server].title,
+        yield row(echo_setting(size, connections).text, SERVERS[server].title,
                   cell(figures.count(server, "instructions", size, connections), 0),
                   cell(calls.get("own"), 2), cell(calls.get("shared"), 2),
                   cell(figures.count(server, "allocations", size, connections), 2))
@@ -160,7 +160,7 @@ def text(figures, settings):
     results = figures.results
     yield "# What was measured"
     yield ""
-    yield (f"{results['rounds']} rounds, interleaved, medians; the spread is (largest - smallest) "
+    yield (f"Medians of {results['rounds']} interleaved rounds; the spread is (largest - smallest) "
            "/ median of what the last column compares: server CPU, or memory. A ratio is the "
            "median of the rounds' ratios. The server has one core, the load the other; a core's "
            "figure near 1 says who was the limit. The floor and the others do the same work "

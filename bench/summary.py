@@ -46,7 +46,7 @@ def write(figures, settings, target):
     system = figures.results["system"]
     (target / "summary.md").write_text("\n".join(
         (*table(figures, chosen, servers), "",
-         f"{figures.results['rounds']} rounds, medians; one core for the server; {system['cpu']}, "
+         f"Medians of {figures.results['rounds']} rounds; one core for the server; {system['cpu']}, "
          f"Linux {system['kernel']}, {system['openssl'].split(' (')[0]}. Less is better.")) + "\n")
     clusters = []
     for title, setting, _ in chosen:
