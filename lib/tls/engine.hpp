@@ -141,7 +141,6 @@ class engine {
     bool early_read_ = false;     ///< and there is no more
     bool early_accepted_ = false; ///< there was some
     staple_verdict staple_ = staple_verdict::good;
-    bool new_session_ = false; ///< the server has sent one since the handshake began
     bool close_received_ = false;
     bool close_sent_ = false;
     std::uint16_t port_ = 0; ///< that sessions are kept by

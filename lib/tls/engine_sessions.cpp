@@ -37,11 +37,10 @@ void engine::resume(const session_state& with) {
     static_cast<void>(offer(ssl_.get(), copy_of(with.ssl.get()).get(), with.name));
 }
 
-/// One of TLS 1.3 that was only resumed has been used; one of TLS 1.2 has not.
+/// OpenSSL marks one of TLS 1.3 that was resumed as used, until the server sends another.
 std::shared_ptr<const session_state> engine::session() const {
     const SSL_SESSION* const last = SSL_get0_session(ssl_.get());
-    if (!settings_.is_client() || !established_ || !last || SSL_SESSION_is_resumable(last) != 1 ||
-        (is_single_use(last) && !new_session_))
+    if (!settings_.is_client() || !established_ || !last || SSL_SESSION_is_resumable(last) != 1)
         return nullptr;
     ERR_clear_error();
     return std::make_shared<const session_state>(
@@ -56,7 +55,6 @@ int engine::callbacks::new_session(SSL* ssl, SSL_SESSION* session) try {
     engine* const self = of(ssl);
     if (!self)
         return 0;
-    self->new_session_ = true;
     if (auto* const cache = self->settings_.sessions())
         cache->add(self->session_key(), copy_of(session));
     return 0; // the cache has a copy
