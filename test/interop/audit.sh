@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Exported keys and stapled OCSP responses, with OpenSSL's and GnuTLS's programs as the other end.
+# Exported keys, stapled OCSP responses and early data, with OpenSSL's and GnuTLS's programs as the
+# other end.
 set -eu
 . "$(dirname "$0")/common.sh"
 need openssl openssl
@@ -20,22 +21,32 @@ openssl rand -out "$work/secret" 32
 
 start_listening "$RINGTLS_SESSION_SERVER" "$pki/server.pem" "$pki/server.key" "$work/secret" \
     "$work/good"
-for version in -tls1_2 -tls1_3; do
+s_client() { # OPTION... : until it is greeted
     mkfifo "$work/typed"
     exec 3<>"$work/typed"
     : >"$work/said"
-    background openssl s_client $version -connect "127.0.0.1:$port" -servername localhost \
-        -CAfile "$ca" -status -keymatexport 'EXPERIMENTAL interop' -keymatexportlen 16 \
+    background openssl s_client -connect "127.0.0.1:$port" -servername localhost \
+        -CAfile "$ca" -status -keymatexport 'EXPERIMENTAL interop' -keymatexportlen 16 "$@" \
         <"$work/typed" >>"$work/said" 2>"$work/s_client.err" 3>&-
-    wait_for_line "$work/said" '^[0-9]+ full '
+    wait_for_line "$work/said" '[0-9]+ (full|resumed) [0-9A-F]+$'
     wait_for_line "$work/said" 'Keying material: '
     exec 3>&-
     rm "$work/typed"
     wait "$peer" || fail "s_client ended with $?"
+}
+for version in -tls1_2 -tls1_3; do
+    s_client $version -sess_out "$work/session"
     ours=$(sed -n 's/^[0-9]* full //p' "$work/said")
     theirs=$(sed -n 's/^ *Keying material: //p' "$work/said")
     [ "$ours" = "$theirs" ] || fail "exported $ours, not $theirs"
     grep -q 'Cert Status: good' "$work/said" || fail 's_client finds no staple'
+done
+# The last session was of TLS 1.3. It takes early data along once.
+echo 'sent early' >"$work/early"
+for verdict in accepted rejected; do
+    s_client -sess_in "$work/session" -early_data "$work/early"
+    grep -q "^Early data was $verdict\$" "$work/said" || fail "early data not $verdict"
+    [ "$verdict" = rejected ] || grep -q 'sent early$' "$work/said" || fail 'no early answer'
 done
 if command -v gnutls-cli >/dev/null; then
     expect 0 gnutls-cli --ocsp --x509cafile "$ca" --port "$port" localhost </dev/null

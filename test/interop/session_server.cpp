@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // A server that tells its clients what became of their sessions:
-// session_server CERT KEY SECRET [OCSP]. SECRET: a file that tickets are sealed by, a fleet's;
-// OCSP: a response to staple. Each connection gets one line, "PORT resumed|full KEY", with 16
-// exported bytes in hexadecimal, and then back what it sends.
+// session_server CERT KEY SECRET [OCSP]. SECRET: a file that tickets are sealed by, a fleet's.
+// OCSP: a response to staple; early data is accepted then. Each connection gets its early data
+// back, a line, "PORT resumed|full KEY", with 16 exported bytes in hexadecimal, and then what it
+// sends.
 #include <ringtls/ringtls.hpp>
 
 #include <array>
@@ -35,11 +36,17 @@ std::string exported(const ringtls::stream& from) {
 }
 
 task<> converse(ringtls::stream& peer, const std::string& port) {
+    std::array<std::byte, 16384> buffer;
+    for (;;) {
+        const auto early = co_await peer.read_early(buffer).within(patience);
+        if (early.empty())
+            break;
+        co_await peer.write(early).within(patience);
+    }
     co_await peer.handshake().within(patience);
     const std::string line =
         port + (peer.resumed() ? " resumed " : " full ") + exported(peer) + "\n";
     co_await peer.write(line).within(patience);
-    std::array<std::byte, 16384> buffer;
     for (;;) {
         const auto count = co_await peer.read(buffer).within(patience);
         if (count == 0)
@@ -82,7 +89,7 @@ int main(int argc, char** argv) {
     ringtls::server_settings settings(self);
     settings.seal_tickets_with(keys_of(argv[3]));
     if (argc == 5)
-        settings.staple_ocsp_file(argv[4]);
+        settings.staple_ocsp_file(argv[4]).early_data(16384);
     const ringtls::server_context tls(settings);
     ringtls::event_loop loop;
     loop.run(accept_all(loop, tls));
