@@ -17,9 +17,11 @@
 #include <ringtls/tls/certificate.hpp>
 #include <ringtls/tls/channel_binding.hpp>
 #include <ringtls/tls/client_context.hpp>
+#include <ringtls/tls/client_hello.hpp>
 #include <ringtls/tls/connect.hpp>
 #include <ringtls/tls/connection_info.hpp>
 #include <ringtls/tls/context_reloader.hpp>
+#include <ringtls/tls/decisions.hpp>
 #include <ringtls/tls/pem.hpp>
 #include <ringtls/tls/pkcs12.hpp>
 #include <ringtls/tls/replayable.hpp>

@@ -57,6 +57,10 @@ std::string text_of(errc code) {
         return "early data rejected";
     case errc::ocsp_refused:
         return "no good OCSP response";
+    case errc::handshake_refused:
+        return "handshake refused";
+    case errc::decision_failed:
+        return "decision failed";
     }
     return "unknown error";
 }

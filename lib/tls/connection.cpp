@@ -50,10 +50,8 @@ std::uint16_t port_of_peer(const socket& carrier) {
 
 connection::connection(socket transport, std::shared_ptr<const context> settings,
                        const std::string& name)
-    : context_(std::move(settings)),
-      carrier_(std::move(transport)),
-      tls_(*context_, carrier_.fd(), name) {
-    if (context_->sessions())
+    : carrier_(std::move(transport)), tls_(std::move(settings), carrier_.fd(), name) {
+    if (tls_.keeps_sessions())
         tls_.use_sessions(port_of_peer(carrier_));
 }
 
@@ -123,6 +121,8 @@ wait_for connection::progress(stream_operation& op) {
     const bool reads = directions_of(op.call_).reading || !tls_.established();
     if (first_ && (reading_over_ || !reads))
         return fail(op, first_);
+    if (deciding())
+        return wait_for::notification;
     if (!tls_.established() && op.call_ != call::read_early && !answers_early(op)) {
         if (const auto first = early_data_first(op); first != wait_for::nothing || op.failed())
             return first;
@@ -160,7 +160,22 @@ wait_for connection::perform(stream_operation& op) {
     return wait_for::nothing;
 }
 
-wait_for connection::want(step what) const noexcept {
+/// Until a decision has ended, there is nothing to ask OpenSSL.
+bool connection::deciding() noexcept {
+    if (!decision_)
+        return false;
+    if (!decision_->over())
+        return true;
+    decision_.reset();
+    return false;
+}
+
+wait_for connection::want(step what) {
+    if (what == step::want_decision) {
+        decision_waiter& self = *this;
+        decision_ = std::make_unique<decision>(carrier_.loop().core(), tls_.asked(), self);
+        return wait_for::notification;
+    }
     if (what == step::want_read)
         return tls_.socket().paused() ? wait_for::next_turn : wait_for::readable;
     return tls_.socket().spilled() ? wait_for::notification : wait_for::writable;
@@ -235,7 +250,7 @@ void connection::wake_others(const stream_operation& but, bool consumed) noexcep
     for (auto* op : {reader_, writer_, rider_}) {
         if (op && op != &but &&
             ((consumed && op->waits(wait_for::readable)) || op->waits(wait_for::hangup) ||
-             (op->waits(wait_for::notification) && !tls_.socket().spilled())))
+             (op->waits(wait_for::notification) && !tls_.socket().spilled() && !decision_)))
             op->schedule();
     }
 }
@@ -266,8 +281,11 @@ void connection::on(cause /*why*/, short /*events*/) {
     socket.flush();
     static_cast<void>(tend_spill());
     note_write_failure();
-    if (socket.spilled())
-        return;
+    if (!socket.spilled())
+        wake_notified();
+}
+
+void connection::wake_notified() noexcept {
     for (auto* op : {reader_, writer_, rider_}) {
         if (op && op->waits(wait_for::notification))
             op->schedule();

@@ -8,6 +8,7 @@
 //        |            done -------> accounted; the next step, or the operation is over
 //        |            want_read --> wait_for::readable    } an io_uring poll; its completion
 //        |            want_write -> wait_for::writable    } attempts again, here
+//        |            want_decision -> wait_for::notification by the application's decision
 //        |            want_write with a spill -> wait_for::notification by the spill's own poll
 //        v            closed, failed -> the operation is over
 //   the coroutine is resumed only when the operation is over
@@ -17,6 +18,7 @@
 #include <ringtls/tls/stream_operations.hpp>
 
 #include "context.hpp"
+#include "decision.hpp"
 #include "engine.hpp"
 
 #include <memory>
@@ -24,7 +26,7 @@
 
 namespace ringtls::detail {
 
-class connection final : private loop_entry {
+class connection final : private loop_entry, private decision_waiter {
   public:
     connection(socket transport, std::shared_ptr<const context> settings, const std::string& name);
     ~connection();
@@ -61,7 +63,8 @@ class connection final : private loop_entry {
     wait_for shutdown(stream_operation& op);
     wait_for key_update(stream_operation& op);
     wait_for once_sent(stream_operation& op);
-    wait_for want(step what) const noexcept;
+    wait_for want(step what);
+    [[nodiscard]] bool deciding() noexcept;
     wait_for fail(stream_operation& op, const failure& reported);
     void look_for_alert();
 
@@ -79,9 +82,10 @@ class connection final : private loop_entry {
     void note_write_failure() noexcept;
     void note_failure(const failure& why, bool reading_over) noexcept;
     [[nodiscard]] bool tend_spill() noexcept;
+    void wake_notified() noexcept;
+    void decided() noexcept override { wake_notified(); }
     void on(cause why, short events) override;
 
-    std::shared_ptr<const context> context_;
     socket carrier_;
     engine tls_;
     stream_operation* reader_ = nullptr;
@@ -92,6 +96,7 @@ class connection final : private loop_entry {
     bool early_abandoned_ = false;      ///< early data was sent by an operation that is gone
     int key_updates_ = 0;               ///< received since then
     loop_clock::time_point key_updates_since_;
+    std::unique_ptr<decision> decision_; ///< what the handshake waits for; null: nothing
 };
 
 } // namespace ringtls::detail

@@ -41,6 +41,7 @@ wait_for connection::read(stream_operation& op) {
         return wait_for::nothing;
     case step::want_read:
     case step::want_write:
+    case step::want_decision:
         return want(step);
     case step::failed:
         return fail(op, tls_.what());
@@ -61,6 +62,7 @@ wait_for connection::read_exactly(stream_operation& op) {
             return wait_for::nothing;
         case step::want_read:
         case step::want_write:
+        case step::want_decision:
             return want(step);
         case step::failed:
             return fail(op, tls_.what());
@@ -80,6 +82,7 @@ wait_for connection::readable(stream_operation& op) {
         return wait_for::nothing;
     case step::want_read:
     case step::want_write:
+    case step::want_decision:
         return want(step);
     case step::failed:
         return fail(op, tls_.what());
@@ -116,6 +119,7 @@ wait_for connection::write(stream_operation& op) {
             break;
         case step::want_read:
         case step::want_write:
+        case step::want_decision:
             return want(step);
         case step::closed:
         case step::failed:
@@ -148,6 +152,7 @@ wait_for connection::past_handshake(stream_operation& op) {
     case step::done:
     case step::want_read:
     case step::want_write:
+    case step::want_decision:
         break;
     }
     if (step == step::done && reader_ == &op) { // a shutdown is itself the reader to wait for
@@ -208,6 +213,7 @@ wait_for connection::shutdown(stream_operation& op) {
             continue;
         case step::want_read:
         case step::want_write:
+        case step::want_decision:
             return want(step);
         case step::failed:
             if (!is_end_of_tcp(tls_.what().code) || tls_.socket().write_error() != 0)

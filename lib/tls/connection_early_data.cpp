@@ -47,7 +47,7 @@ void connection::abandon_early_data(stream_operation& op) noexcept {
 }
 
 wait_for connection::read_early(stream_operation& op) {
-    if (context_->is_client()) {
+    if (tls_.is_client()) {
         op.fail(errc::not_available);
         return wait_for::nothing;
     }
@@ -58,6 +58,7 @@ wait_for connection::read_early(stream_operation& op) {
         return wait_for::nothing;
     case step::want_read:
     case step::want_write:
+    case step::want_decision:
         return want(step);
     case step::failed:
         return fail(op, tls_.what());

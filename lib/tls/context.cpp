@@ -67,6 +67,7 @@ context::context(const client_settings& settings)
     if (settings.accepts_any_certificate())
         SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, nullptr); // danger_accept_any_certificate
     apply_pins(settings.accepts_any_certificate());
+    apply_decisions(settings);
     if (!alpn_.empty() &&
         SSL_CTX_set_alpn_protos(ctx, reinterpret_cast<const unsigned char*>(alpn_.data()),
                                 static_cast<unsigned>(alpn_.size())) != 0)
@@ -92,6 +93,7 @@ context::context(const server_settings& settings)
     apply_pins(false);
     if (!alpn_.empty())
         SSL_CTX_set_alpn_select_cb(ctx, select_alpn, this);
+    apply_decisions(settings);
     apply_key_log(settings);
     apply_ocsp(settings);
     apply_sessions(settings);

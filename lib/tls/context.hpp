@@ -8,9 +8,10 @@
 #include "key_log.hpp"
 #include "ocsp.hpp"
 #include "openssl_handles.hpp"
-#include "trust.hpp"
+#include "questions.hpp"
 #include "session.hpp"
 #include "ticket_keys.hpp"
+#include "trust.hpp"
 
 #include <memory>
 #include <optional>
@@ -29,12 +30,17 @@ class context {
     [[nodiscard]] SSL_CTX* native() const noexcept { return ctx_.get(); }
     [[nodiscard]] bool is_client() const noexcept { return client_; }
     [[nodiscard]] bool checks_name() const noexcept { return checks_name_; }
+    [[nodiscard]] const pin_set& pins() const noexcept { return pins_; }
     [[nodiscard]] const session_scope& scope() const noexcept { return scope_; }
     [[nodiscard]] const key_log& keys_to() const noexcept { return *key_log_; }
     /// A client's; null: it keeps none.
     [[nodiscard]] session_store* sessions() const noexcept { return sessions_.get(); }
     /// A server's.
     [[nodiscard]] ticket_key_ring* tickets() const noexcept { return tickets_.get(); }
+    /// What the application decides.
+    [[nodiscard]] const decisions& asks() const noexcept { return asks_; }
+    /// Whether a ClientHello may choose another context in this one's place.
+    [[nodiscard]] bool chooses() const noexcept { return static_cast<bool>(asks_.hello); }
 
   private:
     template<class Settings>
@@ -42,6 +48,8 @@ class context {
     /// alone: they are all that the peer's certificate is held to.
     void apply_pins(bool alone);
     void apply_alpn(const std::vector<std::string>& protocols);
+    void apply_decisions(const client_settings& settings);
+    void apply_decisions(const server_settings& settings);
     template<class Settings>
     void apply_key_log(const Settings& settings);
     void apply_ocsp(const client_settings& settings);
@@ -65,6 +73,7 @@ class context {
     session_scope scope_{};
     std::shared_ptr<session_store> sessions_;
     std::shared_ptr<ticket_key_ring> tickets_;
+    decisions asks_;
     std::string alpn_; ///< in the extension's form: each protocol behind its length
 };
 

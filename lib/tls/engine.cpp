@@ -3,6 +3,7 @@
 
 #include "certificate_reader.hpp"
 #include "context.hpp"
+#include "questions.hpp"
 #include "server_name.hpp"
 
 #include <openssl/err.h>
@@ -49,22 +50,46 @@ engine* engine::of(const SSL* ssl) noexcept {
     return static_cast<engine*>(SSL_get_ex_data(ssl, engine_index()));
 }
 
-engine::engine(const context& settings, int fd, const std::string& server_name)
-    : transport_(fd),
-      ssl_(check_openssl(SSL_new(settings.native()), "SSL_new")),
-      server_name_(server_name),
-      settings_(settings) {
-    SSL* const ssl = ssl_.get();
-    check_openssl(SSL_set_ex_data(ssl, engine_index(), this), "SSL_set_ex_data");
+engine::engine(std::shared_ptr<const context> settings, int fd, const std::string& server_name)
+    : context_(std::move(settings)),
+      transport_(fd),
+      ssl_(make_ssl(*context_)),
+      server_name_(server_name) {
+    if (context_->is_client())
+        set_server_name(ssl_.get(), server_name, context_->checks_name());
+    if (context_->asks().any())
+        questions_ = std::make_unique<questions>();
+    if (context_->chooses())
+        transport_.keep_input();
+}
+
+engine::~engine() = default;
+
+ssl_handle engine::make_ssl(const context& settings) {
+    clear_errors();
+    ssl_handle made(check_openssl(SSL_new(settings.native()), "SSL_new"));
+    check_openssl(SSL_set_ex_data(made.get(), engine_index(), this), "SSL_set_ex_data");
     // Two BIOs, for each keeps its own answer to whether a call is worth repeating.
-    SSL_set0_rbio(ssl, transport_.make_bio().release());
-    SSL_set0_wbio(ssl, transport_.make_bio().release());
-    if (settings.is_client()) {
-        set_server_name(ssl, server_name, settings.checks_name());
-        SSL_set_connect_state(ssl);
-    } else {
-        SSL_set_accept_state(ssl);
-    }
+    SSL_set0_rbio(made.get(), transport_.make_bio().release());
+    SSL_set0_wbio(made.get(), transport_.make_bio().release());
+    if (settings.is_client())
+        SSL_set_connect_state(made.get());
+    else
+        SSL_set_accept_state(made.get());
+    return made;
+}
+
+/// A new SSL receives the ClientHello once more. SSL_set_SSL_CTX(3) would leave options, versions,
+/// groups, what clients are asked for, and the keys of the tickets as they were; and nothing was
+/// sent so far.
+///
+/// If that throws, the choice stands, and the next attempt is another try.
+void engine::change_context() {
+    ssl_ = make_ssl(*questions_->choice());
+    context_ = questions_->take_choice();
+    transport_.replay_input();
+    if (!context_->chooses())
+        transport_.drop_input();
 }
 
 // Every call below finds OpenSSL's error queue empty: SSL_get_error(3) believes whatever it finds
@@ -72,8 +97,7 @@ engine::engine(const context& settings, int fd, const std::string& server_name)
 
 step engine::handshake() {
     transport_.set_mode(transport::write_mode::direct);
-    clear_errors();
-    const auto step = classify_sending(SSL_do_handshake(ssl_.get()));
+    const auto step = shake_hands();
     if (step == step::done)
         established_ = true;
     if (step == step::failed || transport_.write_error() == 0)
@@ -82,6 +106,27 @@ step engine::handshake() {
     if (left == step::want_read && !transport_.paused())
         return fail();
     return left == step::closed ? step::done : left;
+}
+
+step engine::shake_hands() {
+    auto step = step::done;
+    do {
+        take_choice();
+        clear_errors();
+        step = classify_sending(SSL_do_handshake(ssl_.get()));
+    } while (is_answered(step));
+    return step;
+}
+
+/// The context that a ClientHello has chosen, if it has.
+void engine::take_choice() {
+    if (questions_ && questions_->choice())
+        change_context();
+}
+
+/// OpenSSL waits for an answer that there is already.
+bool engine::is_answered(step what) const noexcept {
+    return what == step::want_decision && !questions_->open();
 }
 
 /// What OpenSSL would answer to a call that reads, known without it: that takes a buffer for a
@@ -160,6 +205,12 @@ step engine::classify(int answer) noexcept {
     case SSL_ERROR_SSL:
     case SSL_ERROR_SYSCALL:
         return fail();
+    case SSL_ERROR_WANT_CLIENT_HELLO_CB:
+    case SSL_ERROR_WANT_RETRY_VERIFY:
+    case SSL_ERROR_WANT_X509_LOOKUP:
+        if (questions_ && questions_->asking())
+            return step::want_decision;
+        [[fallthrough]];
     default: // wants that only a callback set through native_handle() can cause
         failure_ = {errc::unsupported_want, nullptr};
         return step::failed;
@@ -190,10 +241,15 @@ void engine::explain() {
     auto report = take_openssl_errors();
     auto details = std::make_shared<error_details>();
     failure cause{report.code, nullptr};
+    const bool decided = questions_ && questions_->refusal();
     const bool refused =
         report.code && ERR_GET_REASON(static_cast<unsigned>(report.code.value())) ==
                            SSL_R_CERTIFICATE_VERIFY_FAILED;
-    if (verification_ && refused) {
+    if (decided) {
+        cause.code = questions_->refusal().code;
+        if (questions_->refusal().details)
+            *details = *questions_->refusal().details;
+    } else if (verification_ && refused) {
         cause.code = code_of(*verification_);
         details->verification = verification_;
         details->reason = reason_of(*verification_);
@@ -215,8 +271,10 @@ void engine::explain() {
     } else if (!cause.code) {
         cause.code = std::make_error_code(std::errc::io_error);
     }
-    details->chain = std::move(report.chain);
-    details->subject = server_name_;
+    if (details->chain.empty())
+        details->chain = std::move(report.chain);
+    if (details->subject.empty())
+        details->subject = server_name_;
     // OpenSSL answers the end of TCP with an alert that nobody hears.
     if (cause.code != errc::truncated && cause.code != std::errc::connection_reset)
         details->alert = alert_;
@@ -226,6 +284,10 @@ void engine::explain() {
 
 failure engine::write_failure() const noexcept {
     return {{transport_.write_error(), std::system_category()}, nullptr};
+}
+
+bool engine::is_client() const noexcept {
+    return context_->is_client();
 }
 
 bool engine::is_tls_1_3() const noexcept {
@@ -246,6 +308,8 @@ connection_info engine::info() const {
     SSL_get0_alpn_selected(ssl, &protocol, &size);
     info.alpn.assign(protocol, protocol + size);
     info.server_name = text_or_empty(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
+    if (questions_)
+        info.ja4 = questions_->fingerprint();
     info.resumed = SSL_session_reused(ssl) == 1;
     info.verify_code = SSL_get_verify_result(ssl);
     info.verify_result = X509_verify_cert_error_string(info.verify_code);
@@ -256,11 +320,44 @@ connection_info engine::info() const {
 
 void engine::callbacks::message(int sent, int /*version*/, int kind, const void* data,
                                 std::size_t size, SSL* ssl, void* /*argument*/) {
-    if (sent != 0 || kind != SSL3_RT_HANDSHAKE || size == 0 ||
-        *static_cast<const unsigned char*>(data) != SSL3_MT_KEY_UPDATE)
+    if (sent != 0 || kind != SSL3_RT_HANDSHAKE || size == 0)
         return;
-    if (engine* const self = of(ssl))
+    const auto type = *static_cast<const unsigned char*>(data);
+    if (type != SSL3_MT_KEY_UPDATE && type != SSL3_MT_CLIENT_HELLO)
+        return;
+    engine* const self = of(ssl);
+    if (self && type == SSL3_MT_KEY_UPDATE)
         ++self->key_updates_;
+    else if (self && self->questions_)
+        self->questions_->hear(std::span(static_cast<const std::byte*>(data), size),
+                               *self->context_);
+}
+
+int engine::callbacks::client_hello(SSL* ssl, int* alert, void* /*argument*/) {
+    engine* const self = of(ssl);
+    if (!self || !self->questions_)
+        return SSL_CLIENT_HELLO_ERROR;
+    const int answer = self->questions_->client_hello(self->context_, alert);
+    if (answer == SSL_CLIENT_HELLO_SUCCESS)
+        self->transport_.drop_input();
+    return answer;
+}
+
+int engine::callbacks::server_certificate(X509_STORE_CTX* store, void* /*argument*/) {
+    auto* const ssl =
+        static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+    engine* const self = ssl ? of(ssl) : nullptr;
+    if (!self || !self->questions_)
+        return 0;
+    return self->questions_->server_certificate(self->context_, self->server_name_, ssl, store,
+                                                self->verification_);
+}
+
+int engine::callbacks::certificate(SSL* ssl, void* /*argument*/) {
+    engine* const self = of(ssl);
+    if (!self || !self->questions_)
+        return 0;
+    return self->questions_->certificate(self->context_, self->server_name_, ssl);
 }
 
 void engine::callbacks::info(const SSL* ssl, int where, int value) {
@@ -288,7 +385,7 @@ int engine::callbacks::check_staple(SSL* ssl, void* /*argument*/) {
 
 void engine::callbacks::log_key(const SSL* ssl, const char* line) {
     if (const engine* const self = of(ssl))
-        self->settings_.keys_to().log(line);
+        self->context_->keys_to().log(line);
 }
 
 int engine::callbacks::verify(int accepted, X509_STORE_CTX* store) {

@@ -26,27 +26,33 @@
 namespace ringtls::detail {
 
 class context;
+class questions;
 struct session_state;
 
 /// How a call into OpenSSL ended.
 enum class step {
     done,
-    want_read,  ///< the same call again, once the socket is readable
-    want_write, ///< the same call again, once the socket is writable
-    closed,     ///< the peer sent close_notify
-    failed,     ///< what() tells why; for good
+    want_read,     ///< the same call again, once the socket is readable
+    want_write,    ///< the same call again, once the socket is writable
+    want_decision, ///< the same call again, once the application has answered asked()
+    closed,        ///< the peer sent close_notify
+    failed,        ///< what() tells why; for good
 };
 
 class engine {
   public:
     /// server_name: empty for servers. Throws error.
-    engine(const context& settings, int fd, const std::string& server_name);
+    engine(std::shared_ptr<const context> settings, int fd, const std::string& server_name);
+    ~engine();
     engine(const engine&) = delete;
     engine& operator=(const engine&) = delete;
+
+    [[nodiscard]] bool is_client() const noexcept;
 
     /// The engine of an SSL; null: of one that this library did not make.
     [[nodiscard]] static engine* of(const SSL* ssl) noexcept;
 
+    [[nodiscard]] bool keeps_sessions() const noexcept;
     /// Before the handshake, of a client whose context keeps sessions: offers one of its cache's.
     void use_sessions(std::uint16_t port);
     /// Before the handshake: offers this session. Throws error with errc::session_refused.
@@ -78,6 +84,9 @@ class engine {
     step handshake();
     /// The first handshake is complete.
     [[nodiscard]] bool established() const noexcept { return established_; }
+
+    /// What the application has to answer; after want_decision.
+    [[nodiscard]] questions& asked() noexcept { return *questions_; }
 
     /// At most one record. What this makes OpenSSL write never blocks it: see transport.
     step read(std::span<std::byte> into, std::size_t& count);
@@ -125,6 +134,12 @@ class engine {
     struct callbacks;
 
   private:
+    [[nodiscard]] ssl_handle make_ssl(const context& settings);
+    [[nodiscard]] step shake_hands();
+    [[nodiscard]] step look_for_early_data(std::span<std::byte> into, std::size_t& count);
+    void take_choice();
+    [[nodiscard]] bool is_answered(step what) const noexcept;
+    void change_context();
     [[nodiscard]] std::string session_key() const;
     [[nodiscard]] bool nothing_to_read() const noexcept;
     step classify(int answer) noexcept;
@@ -132,10 +147,11 @@ class engine {
     step fail() noexcept;
     void explain();
 
+    std::shared_ptr<const context> context_;
+    std::unique_ptr<questions> questions_; ///< null: its context has none
     transport transport_;
     ssl_handle ssl_; ///< after the transport, which its BIOs use until it is freed
     std::string server_name_;
-    const context& settings_;
     bool established_ = false;
     bool early_begun_ = false;    ///< a server has looked for early data
     bool early_read_ = false;     ///< and there is no more
@@ -168,6 +184,12 @@ struct engine::callbacks {
     /// For SSL_CTX_set_tlsext_ticket_key_evp_cb(3).
     static int ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
                           EVP_MAC_CTX* mac, int seal);
+    /// For SSL_CTX_set_client_hello_cb(3).
+    static int client_hello(SSL* ssl, int* alert, void* argument);
+    /// For SSL_CTX_set_cert_verify_callback(3).
+    static int server_certificate(X509_STORE_CTX* store, void* argument);
+    /// For SSL_CTX_set_cert_cb(3).
+    static int certificate(SSL* ssl, void* argument);
 };
 
 } // namespace ringtls::detail

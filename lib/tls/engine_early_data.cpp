@@ -35,7 +35,7 @@ bool same_name(const SSL* ssl, const SSL_SESSION* session) {
 
 bool engine::takes_early_data(std::size_t size) const noexcept {
     const SSL_SESSION* const session = SSL_get0_session(ssl_.get());
-    return settings_.is_client() && SSL_in_before(ssl_.get()) == 1 && session &&
+    return context_->is_client() && SSL_in_before(ssl_.get()) == 1 && session &&
            size <= early_data_bound && size <= SSL_SESSION_get_max_early_data(session) &&
            same_name(ssl_.get(), session);
 }
@@ -79,8 +79,17 @@ step engine::read_early_data(std::span<std::byte> into, std::size_t& count) {
     if (established_ || early_read_)
         return step::done;
     transport_.set_mode(transport::write_mode::direct);
-    ERR_clear_error();
     early_begun_ = true;
+    auto step = step::done;
+    do {
+        take_choice();
+        step = look_for_early_data(into, count);
+    } while (is_answered(step));
+    return step;
+}
+
+step engine::look_for_early_data(std::span<std::byte> into, std::size_t& count) {
+    ERR_clear_error();
     switch (SSL_read_early_data(ssl_.get(), into.data(), into.size(), &count)) {
     case SSL_READ_EARLY_DATA_SUCCESS:
         early_accepted_ = true;

@@ -11,12 +11,16 @@
 namespace ringtls::detail {
 
 std::string engine::session_key() const {
-    return session_store::key_of(normalized_name(server_name_), port_, settings_.scope());
+    return session_store::key_of(normalized_name(server_name_), port_, context_->scope());
+}
+
+bool engine::keeps_sessions() const noexcept {
+    return context_->sessions() != nullptr;
 }
 
 void engine::use_sessions(std::uint16_t port) {
     port_ = port;
-    if (const auto kept = settings_.sessions()->take(session_key()))
+    if (const auto kept = context_->sessions()->take(session_key()))
         static_cast<void>(offer(ssl_.get(), kept.get(), normalized_name(server_name_)));
 }
 
@@ -29,9 +33,9 @@ void engine::resume(const session_state& with) {
     };
     if (SSL_in_before(ssl_.get()) != 1)
         refuse("the handshake has begun");
-    if (!settings_.is_client() || with.name != normalized_name(server_name_))
+    if (!context_->is_client() || with.name != normalized_name(server_name_))
         refuse("it was made for another server");
-    if (with.scope != settings_.scope())
+    if (with.scope != context_->scope())
         refuse("it was made under other settings");
     ERR_clear_error();
     static_cast<void>(offer(ssl_.get(), copy_of(with.ssl.get()).get(), with.name));
@@ -40,11 +44,11 @@ void engine::resume(const session_state& with) {
 /// OpenSSL marks one of TLS 1.3 that was resumed as used, until the server sends another.
 std::shared_ptr<const session_state> engine::session() const {
     const SSL_SESSION* const last = SSL_get0_session(ssl_.get());
-    if (!settings_.is_client() || !established_ || !last || SSL_SESSION_is_resumable(last) != 1)
+    if (!context_->is_client() || !established_ || !last || SSL_SESSION_is_resumable(last) != 1)
         return nullptr;
     ERR_clear_error();
     return std::make_shared<const session_state>(
-        session_state{copy_of(last), normalized_name(server_name_), settings_.scope()});
+        session_state{copy_of(last), normalized_name(server_name_), context_->scope()});
 }
 
 bool engine::resumed() const noexcept {
@@ -55,7 +59,7 @@ int engine::callbacks::new_session(SSL* ssl, SSL_SESSION* session) try {
     engine* const self = of(ssl);
     if (!self)
         return 0;
-    if (auto* const cache = self->settings_.sessions())
+    if (auto* const cache = self->context_->sessions())
         cache->add(self->session_key(), copy_of(session));
     return 0; // the cache has a copy
 } catch (const std::exception&) {
@@ -70,7 +74,7 @@ int engine::callbacks::ticket_key(SSL* ssl, unsigned char* name, unsigned char* 
         return 0;
     constexpr int opened = 1;
     constexpr int renew = 2;
-    const int answer = self->settings_.tickets()->answer(name, iv, cipher, mac, seal == 1);
+    const int answer = self->context_->tickets()->answer(name, iv, cipher, mac, seal == 1);
     // A client of TLS 1.3 uses a ticket once, so that it needs another.
     return seal == 0 && answer == opened && self->is_tls_1_3() ? renew : answer;
 }

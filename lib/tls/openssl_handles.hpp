@@ -34,6 +34,10 @@ using key_handle = unique_handle<EVP_PKEY, EVP_PKEY_free>;
 using extension_handle = unique_handle<X509_EXTENSION, X509_EXTENSION_free>;
 using general_names_handle = unique_handle<GENERAL_NAMES, GENERAL_NAMES_free>;
 using general_name_handle = unique_handle<GENERAL_NAME, GENERAL_NAME_free>;
+inline void free_chain(STACK_OF(X509) * all) noexcept {
+    sk_X509_pop_free(all, X509_free);
+}
+using chain_handle = unique_handle<STACK_OF(X509), free_chain>;
 using octets_handle = unique_handle<ASN1_OCTET_STRING, ASN1_OCTET_STRING_free>;
 
 /// What was written to a memory BIO.

@@ -153,4 +153,19 @@ void use_identity(SSL_CTX* ctx, const identity& self) {
     check_openssl(SSL_CTX_use_PrivateKey(ctx, key.get()), "load", key_name);
 }
 
+void use_identity(SSL* ssl, const identity& self) {
+    auto all = load_certificates(self.chain, "certificate");
+    const auto key = load_private_key(self.key, self.passphrase);
+    check_openssl(X509_check_private_key(all.front().get(), key.get()), "load",
+                  about("private key", self.key), errc::key_mismatch);
+    const chain_handle chain(check_openssl(sk_X509_new_null(), "sk_X509_new_null"));
+    for (std::size_t i = 1; i < all.size(); ++i) {
+        check_openssl(sk_X509_push(chain.get(), all[i].get()), "sk_X509_push");
+        static_cast<void>(all[i].release()); // the chain's now
+    }
+    SSL_certs_clear(ssl); // another kind of key would be chosen beside it
+    check_openssl(SSL_use_cert_and_key(ssl, all.front().get(), key.get(), chain.get(), 1), "load",
+                  about("certificate", self.chain));
+}
+
 } // namespace ringtls::detail

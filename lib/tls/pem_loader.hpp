@@ -28,4 +28,7 @@ namespace ringtls::detail {
 /// key: a second of the same kind is refused with errc::invalid_setting.
 void use_identity(SSL_CTX* ctx, const identity& self);
 
+/// One connection's, in place of its context's.
+void use_identity(SSL* ssl, const identity& self);
+
 } // namespace ringtls::detail

@@ -3,6 +3,8 @@
 
 #include "failure.hpp"
 
+#include <openssl/rand.h>
+
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -105,6 +107,11 @@ session_scope scope_of(SSL_CTX* made, const client_settings& from) {
     const auto* const ciphers = SSL_CTX_get_ciphers(made);
     for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); ++i)
         sum.add("cipher", SSL_CIPHER_get_id(sk_SSL_CIPHER_value(ciphers, i)));
+    if (from.server_certificate() || from.certificate_needed()) { // which may answer otherwise
+        std::array<unsigned char, 16> unique{};
+        check_openssl(RAND_bytes(unique.data(), unique.size()), "RAND_bytes");
+        sum.add("decisions", std::string(unique.begin(), unique.end()));
+    }
     if (const X509* const own = SSL_CTX_get0_certificate(made))
         sum.add("own certificate", fingerprint(own, X509_digest));
     return sum.finish();

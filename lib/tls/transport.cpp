@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <new>
 
@@ -58,6 +59,11 @@ bio_handle transport::make_bio() {
 }
 
 int transport::read(BIO* bio, char* into, int size) noexcept {
+    const auto room = std::as_writable_bytes(std::span(into, static_cast<std::size_t>(size)));
+    if (kept_) {
+        if (const int count = replay(room); count > 0)
+            return count;
+    }
     if (ended_)
         return 0;
     while (!drained_ && receives_left_ > 0) {
@@ -68,6 +74,8 @@ int transport::read(BIO* bio, char* into, int size) noexcept {
             consumed_ = true;
             drained_ = received < size;
             counters_.bytes_received += static_cast<std::uint64_t>(received);
+            if (kept_ && !keep(room.first(static_cast<std::size_t>(received))))
+                return -1;
             return static_cast<int>(received);
         }
         if (received == 0) {
@@ -86,6 +94,49 @@ int transport::read(BIO* bio, char* into, int size) noexcept {
     BIO_set_retry_read(bio);
     errno = EAGAIN;
     return -1;
+}
+
+int transport::replay(std::span<std::byte> into) noexcept {
+    const auto left = std::span(kept_->bytes).subspan(kept_->next);
+    const auto part = left.first(std::min(left.size(), into.size()));
+    std::ranges::copy(part, into.begin());
+    kept_->next += part.size();
+    if (kept_->next == kept_->bytes.size() && !kept_->open)
+        kept_.reset();
+    return static_cast<int>(part.size());
+}
+
+bool transport::keep(std::span<const std::byte> received) noexcept {
+    if (!kept_->open)
+        return true;
+    if (kept_->bytes.size() + received.size() > kept_bound) {
+        read_error_ = EMSGSIZE;
+        return false;
+    }
+    try {
+        kept_->bytes.insert(kept_->bytes.end(), received.begin(), received.end());
+    } catch (const std::bad_alloc&) {
+        read_error_ = ENOMEM;
+        return false;
+    }
+    kept_->next = kept_->bytes.size();
+    return true;
+}
+
+void transport::keep_input() {
+    kept_ = std::make_unique<kept_input>();
+}
+
+void transport::replay_input() noexcept {
+    if (kept_)
+        kept_->next = 0;
+}
+
+void transport::drop_input() noexcept {
+    if (kept_ && kept_->next == kept_->bytes.size())
+        kept_.reset();
+    else if (kept_)
+        kept_->open = false;
 }
 
 int transport::write(BIO* bio, const char* from, int size) noexcept {

@@ -7,6 +7,7 @@
 #include "openssl_handles.hpp"
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -30,6 +31,9 @@ class transport {
     /// one record. The vector that they are in takes up to twice as much.
     static constexpr std::size_t spill_bound = 65536;
 
+    /// OpenSSL takes a ClientHello of 128 KiB.
+    static constexpr std::size_t kept_bound = 196608;
+
     /// Many times what an honest peer makes one attempt need.
     static constexpr int receives_per_attempt = 4;
 
@@ -52,7 +56,7 @@ class transport {
     void now_writable() noexcept { full_ = false; }
 
     /// It knows that there is nothing to receive.
-    [[nodiscard]] bool drained() const noexcept { return drained_; }
+    [[nodiscard]] bool drained() const noexcept { return drained_ && !kept_; }
 
     /// Grants one attempt's receives. Past them it is silent, and paused(), so that a peer that
     /// always has more cannot keep OpenSSL, and with it this thread, in one call.
@@ -61,6 +65,14 @@ class transport {
 
     /// Whether anything was received, or its end, since this was last asked.
     [[nodiscard]] bool take_consumed() noexcept { return std::exchange(consumed_, false); }
+
+    /// Keeps what is received from now on, for another SSL to receive it once more. More than any
+    /// ClientHello needs ends reading with EMSGSIZE.
+    void keep_input();
+    /// What was kept comes once more, before anything else.
+    void replay_input() noexcept;
+    /// Keeps no more than has still to come once more.
+    void drop_input() noexcept;
 
     [[nodiscard]] bool spilled() const noexcept { return !spill_.empty(); }
     /// Sends what it can of the spill: nothing if the socket is known to be full. True if nothing
@@ -80,8 +92,16 @@ class transport {
     /// OpenSSL's callbacks.
     struct method;
 
+    struct kept_input {
+        std::vector<std::byte> bytes;
+        std::size_t next = 0; ///< what has still to come once more begins there
+        bool open = true;     ///< more is kept
+    };
+
     int read(BIO* bio, char* into, int size) noexcept;
     int write(BIO* bio, const char* from, int size) noexcept;
+    int replay(std::span<std::byte> into) noexcept;
+    [[nodiscard]] bool keep(std::span<const std::byte> received) noexcept;
     std::ptrdiff_t send(std::span<const std::byte> from, bool more) noexcept;
     void push() noexcept;
     int take_rest(BIO* bio, std::span<const std::byte> rest, int size) noexcept;
@@ -99,6 +119,7 @@ class transport {
     int receives_left_ = receives_per_attempt;
     std::vector<std::byte> spill_;
     std::size_t spill_begin_ = 0; ///< what of the spill has left
+    std::unique_ptr<kept_input> kept_;
     stream_counters counters_;
 };
 

@@ -24,6 +24,10 @@ class pin_set {
 
     [[nodiscard]] bool empty() const noexcept { return certificates_.empty() && keys_.empty(); }
 
+    /// Whether a peer whose chain is accepted is one of them, if there are any; otherwise the store
+    /// has the error.
+    [[nodiscard]] bool accept(X509_STORE_CTX* store) const noexcept;
+
     /// For SSL_CTX_set_cert_verify_callback(3), with the set as argument: verifies the chain, and
     /// then the pins.
     static int verify_all(X509_STORE_CTX* store, void* pins);

@@ -37,6 +37,8 @@ enum class errc {
     not_available,       ///< what this connection, or this moment of it, does not have
     early_data_rejected, ///< by the server, so that nobody can say what to send in its place
     ocsp_refused,        ///< no stapled OCSP response says that the certificate is good
+    handshake_refused,   ///< a decision of the application refused the peer
+    decision_failed,     ///< a decision of the application threw something that has no code
 };
 
 // Clang takes a free function's visibility from its own declaration alone, not from the namespace.

@@ -28,6 +28,14 @@ class client_settings final : public tls_settings<client_settings>,
         identity_ = std::move(self);
         return *this;
     }
+    /// Has the application judge each certificate that a server presents, after OpenSSL has
+    /// verified it (SSL_set_retry_verify(3), OpenSSL 3.0.2). A resumed session keeps the verdict
+    /// that it was made under. Not with danger_accept_any_certificate(), which judges nothing. See
+    /// decisions.hpp.
+    client_settings& on_server_certificate(server_certificate_decision ask) {
+        verify_ = std::move(ask);
+        return *this;
+    }
     /// Accepts whatever certificate comes: no protection against anyone on the way, unless it is
     /// pinned. The verify result is still in connection_info.
     client_settings& danger_accept_any_certificate() noexcept {
@@ -62,6 +70,9 @@ class client_settings final : public tls_settings<client_settings>,
                (trusted().empty() && trusted_directories().empty());
     }
     [[nodiscard]] const std::optional<identity>& own_identity() const noexcept { return identity_; }
+    [[nodiscard]] const server_certificate_decision& server_certificate() const noexcept {
+        return verify_;
+    }
     [[nodiscard]] bool accepts_any_certificate() const noexcept { return accept_any_; }
     [[nodiscard]] bool accepts_any_name() const noexcept { return any_name_; }
     [[nodiscard]] bool requires_stapled_ocsp() const noexcept { return stapled_ocsp_; }
@@ -71,6 +82,7 @@ class client_settings final : public tls_settings<client_settings>,
 
   private:
     std::optional<identity> identity_;
+    server_certificate_decision verify_;
     bool accept_any_ = false;
     bool any_name_ = false;
     bool stapled_ocsp_ = false;

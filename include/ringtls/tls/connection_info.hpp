@@ -17,6 +17,7 @@ struct connection_info {
     std::string group;       ///< "x25519"; empty where the key exchange had none
     std::string alpn;        ///< RFC 7301
     std::string server_name; ///< RFC 6066, section 3: what the client asked for
+    std::string ja4;         ///< of the client; empty unless server_settings::fingerprint_clients()
     bool resumed = false;
     long verify_code = 0;            ///< X509_V_OK, or X509_V_ERR_...
     std::string verify_result;       ///< its text: "ok"

@@ -103,6 +103,18 @@ class server_settings final : public tls_settings<server_settings>,
         return *this;
     }
 
+    /// Has the application look at each ClientHello before anything is made of it, and choose the
+    /// context to go on with (SSL_CTX_set_client_hello_cb(3)). See decisions.hpp.
+    server_settings& on_client_hello(client_hello_decision ask) {
+        hello_ = std::move(ask);
+        return *this;
+    }
+    /// Computes JA4 of each client, for connection_info.
+    server_settings& fingerprint_clients() noexcept {
+        fingerprint_ = true;
+        return *this;
+    }
+
     [[nodiscard]] const identity& own_identity() const noexcept { return identities_.front(); }
     /// With those of also_identify_as().
     [[nodiscard]] const std::vector<identity>& identities() const noexcept { return identities_; }
@@ -115,6 +127,8 @@ class server_settings final : public tls_settings<server_settings>,
     [[nodiscard]] const std::function<std::vector<std::byte>()>& ocsp_source() const noexcept {
         return ocsp_source_;
     }
+    [[nodiscard]] const client_hello_decision& client_hello() const noexcept { return hello_; }
+    [[nodiscard]] bool fingerprints_clients() const noexcept { return fingerprint_; }
     [[nodiscard]] unsigned tickets() const noexcept { return tickets_; }
     [[nodiscard]] const std::optional<ringtls::ticket_keys>& ticket_keys() const noexcept {
         return ticket_keys_;
@@ -129,6 +143,8 @@ class server_settings final : public tls_settings<server_settings>,
     std::uint32_t early_data_ = 0;
     std::string ocsp_file_;
     std::function<std::vector<std::byte>()> ocsp_source_;
+    client_hello_decision hello_;
+    bool fingerprint_ = false;
     unsigned tickets_ = 2;
     std::optional<ringtls::ticket_keys> ticket_keys_;
     std::chrono::seconds session_lifetime_ = std::chrono::hours(2);

@@ -2,6 +2,7 @@
 // What client and server contexts are made with.
 #pragma once
 
+#include <ringtls/tls/decisions.hpp>
 #include <ringtls/tls/pem.hpp>
 
 #include <functional>
@@ -90,6 +91,13 @@ class tls_settings {
         security_level_ = level;
         return self();
     }
+    /// Has the application choose the identity when one is needed: a server's in every handshake
+    /// that resumes no session, a client's if the server asks for one (SSL_CTX_set_cert_cb(3)).
+    /// See decisions.hpp.
+    Derived& on_certificate_needed(certificate_decision ask) {
+        certificate_ = std::move(ask);
+        return self();
+    }
     /// Allows the peer to renegotiate a TLS 1.2 connection. Renegotiation has a history of
     /// vulnerabilities (RFC 5746) and costs a server far more than the client that asks for it.
     Derived& danger_allow_renegotiation() noexcept {
@@ -124,6 +132,9 @@ class tls_settings {
     [[nodiscard]] std::optional<unsigned> security_level() const noexcept {
         return security_level_;
     }
+    [[nodiscard]] const certificate_decision& certificate_needed() const noexcept {
+        return certificate_;
+    }
     [[nodiscard]] bool renegotiation() const noexcept { return renegotiation_; }
     [[nodiscard]] const std::function<void(std::string_view)>& key_log() const noexcept {
         return key_log_;
@@ -143,6 +154,7 @@ class tls_settings {
     std::string groups_;
     std::string signature_algorithms_;
     std::optional<unsigned> security_level_;
+    certificate_decision certificate_;
     bool renegotiation_ = false;
     std::function<void(std::string_view)> key_log_;
     bool sslkeylogfile_ = false;

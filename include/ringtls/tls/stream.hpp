@@ -68,7 +68,8 @@ class stream {
     void resume(const ringtls::session& with);
 
     /// Completes when the connection is established and, on a client, the server's certificate
-    /// accepted: otherwise errc::verify_failed. After a cancel or time-out it may be awaited again
+    /// accepted: otherwise errc::verify_failed. Waits for decisions (decisions.hpp), and fails with
+    /// what they throw. After a cancel or time-out it may be awaited again
     /// and goes on where it was. Occupies both directions.
     [[nodiscard]] handshake_operation handshake();
 
@@ -142,7 +143,8 @@ class stream {
     /// getpeername(2). Throws error with the system's code.
     [[nodiscard]] address peer_address() const;
     [[nodiscard]] event_loop& loop() const noexcept;
-    /// The SSL, owned by this stream, for what this library does not cover. Calls that read, write
+    /// The SSL, owned by this stream, for what this library does not cover; another one once a
+    /// ClientHello has chosen another context. Calls that read, write
     /// or change its BIOs break the stream's promises.
     [[nodiscard]] ssl_st* native_handle() const noexcept;
 
