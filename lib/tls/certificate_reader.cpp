@@ -42,7 +42,8 @@ std::string ip_text(const ASN1_OCTET_STRING* raw) {
 /// Escaped like a name's values: a certificate's text is its maker's, not ours.
 std::string printable(const ASN1_STRING* raw) {
     const bio_handle memory(check_openssl(BIO_new(BIO_s_mem()), "BIO_new"));
-    ASN1_STRING_print_ex(memory.get(), raw, ASN1_STRFLGS_RFC2253);
+    if (ASN1_STRING_print_ex(memory.get(), raw, ASN1_STRFLGS_RFC2253) < 0)
+        throw_openssl_error("ASN1_STRING_print_ex", ""); // what is there is cut short
     return text_in(memory);
 }
 
@@ -90,7 +91,8 @@ void read_key(const X509& from, certificate& made) {
 
 std::string name_text(const X509_NAME* name) {
     const bio_handle memory(check_openssl(BIO_new(BIO_s_mem()), "BIO_new"));
-    X509_NAME_print_ex(memory.get(), name, 0, XN_FLAG_RFC2253);
+    if (X509_NAME_print_ex(memory.get(), name, 0, XN_FLAG_RFC2253) < 0)
+        throw_openssl_error("X509_NAME_print_ex", ""); // what is there is cut short
     return text_in(memory);
 }
 

@@ -181,12 +181,14 @@ test::started wait_for_ever(event_loop& loop, int fd) {
 class sweep {
   public:
     /// polls: so many wait on the loop beside the conversation.
-    sweep(std::string name, bool subject_is_client, tls_version version, int polls = 0)
+    sweep(std::string name, bool subject_is_client, tls_version version, int polls = 0,
+          const client_settings& client = test::trusting(),
+          const server_settings& server = test::serving())
         : name_(std::move(name)),
           polls_(polls),
           subject_is_client_(subject_is_client),
-          client_(test::only(test::trusting(), version)),
-          server_(test::only(test::serving(), version)),
+          client_(test::only(client, version)),
+          server_(test::only(server, version)),
           outgoing_(test::random_bytes(outgoing_size, 1)),
           incoming_(test::random_bytes(incoming_size, 2)) {}
 
@@ -304,11 +306,12 @@ void sweep_calls(sweep& with, fault& which, std::string_view name) {
                         << failed << " of them ended in an error");
 }
 
-void sweep_allocations(sweep& with, fault& which, std::string_view whose) {
+/// Each allocation, or every so many-th.
+void sweep_allocations(sweep& with, fault& which, std::string_view whose, int every = 1) {
     with.run(which, 0);
     REQUIRE(with.whole());
     const int calls = with.run(which, 0);
-    const int stride = calls < 100 ? 1 : RINGTLS_TEST_STRIDE;
+    const int stride = calls < 100 ? 1 : every * RINGTLS_TEST_STRIDE;
     int failed = 0;
     for (int at = 1; at <= calls; at += stride) {
         with.run_leakless(which, at);
@@ -344,6 +347,42 @@ TEST_CASE("each allocation of a conversation can fail") {
             sweep_allocations(with, allocating, "OpenSSL's");
             sweep_allocations(with, allocating_with_new, "ours");
         }
+    }
+}
+
+namespace {
+
+/// By another context than the one that asks, whose certificate the client never gets to see.
+task<client_hello_answer> choose(const server_context& to) {
+    co_return client_hello_answer::use(to);
+}
+
+task<verdict> judge(std::string subject) {
+    CHECK(subject == "CN=localhost");
+    co_return verdict::as_found();
+}
+
+task<std::optional<identity>> present(const identity& self) {
+    co_return self;
+}
+
+} // namespace
+
+TEST_CASE("each allocation of a handshake with decisions can fail") {
+    REQUIRE(hooked);
+    for (const auto version : {tls_version::tls_1_3, tls_version::tls_1_2}) {
+        const auto self = test::named_identity("rsa");
+        const server_context to(
+            test::only(test::serving().on_certificate_needed(
+                           [&self](const certificate_request&) { return present(self); }),
+                       version));
+        const auto server = server_settings(test::named_identity("elsewhere"))
+                                .on_client_hello([&to](const client_hello&) { return choose(to); });
+        const auto client = test::trusting().on_server_certificate(
+            [](const server_certificate& seen) { return judge(seen.chain.front().subject); });
+        sweep with(name_of(true, version) + ", decisions", true, version, 0, client, server);
+        sweep_allocations(with, allocating, "OpenSSL's", 3);
+        sweep_allocations(with, allocating_with_new, "ours");
     }
 }
 
