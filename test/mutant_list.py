@@ -20,13 +20,16 @@ CORE = "lib/loop/loop_core.cpp"
 CORE_HEADER = "lib/loop/loop_core.hpp"
 DRIVER = "lib/loop/io_uring_driver.cpp"
 ENGINE = "lib/tls/engine.cpp"
+HELLO = "lib/tls/client_hello.cpp"
 LISTENER = "lib/net/listener.cpp"
+NAME_MAP = "lib/tls/name_map.cpp"
 NAMES = "lib/tls/server_name.cpp"
 OPERATION = "lib/loop/operation.cpp"
 OPERATIONS = "lib/tls/stream_operations.cpp"
 PEM_LOADER = "lib/tls/pem_loader.cpp"
 PKCS12 = "lib/tls/pkcs12.cpp"
 POLICY = "lib/tls/policy.cpp"
+QUESTIONS = "lib/tls/questions.cpp"
 READER = "lib/tls/certificate_reader.cpp"
 TRANSPORT = "lib/tls/transport.cpp"
 TRUST = "lib/tls/trust.cpp"
@@ -49,11 +52,11 @@ MUTANTS = [Mutant(*each) for each in [
      ("tls/stream_operations", "tls/stream")),
     ("read: 0 only when the peer sent close_notify", CALLS,
      "    case step::done:\n    case step::closed:\n        return wait_for::nothing;\n"
-     "    case step::want_read:\n    case step::want_write:\n        return want(step);\n"
+     "    case step::want_read:\n    case step::want_write:\n    case step::want_decision:\n        return want(step);\n"
      "    case step::failed:\n        return fail(op, tls_.what());\n    }\n"
      "    return wait_for::nothing;\n}\n\nwait_for connection::read_exactly",
      "    case step::done:\n    case step::closed:\n        return wait_for::nothing;\n"
-     "    case step::want_read:\n    case step::want_write:\n        return want(step);\n"
+     "    case step::want_read:\n    case step::want_write:\n    case step::want_decision:\n        return want(step);\n"
      "    case step::failed:\n        if (tls_.what().code == errc::truncated)\n"
      "            return wait_for::nothing;\n        return fail(op, tls_.what());\n    }\n"
      "    return wait_for::nothing;\n}\n\nwait_for connection::read_exactly",
@@ -466,6 +469,78 @@ MUTANTS = [Mutant(*each) for each in [
      "X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |\n"
      "                                               X509_CHECK_FLAG_NEVER_CHECK_SUBJECT",
      "X509_CHECK_FLAG_NEVER_CHECK_SUBJECT", ("tls/trust",)),
+    # ---- decisions ----
+    ("decision: waits without turning the loop", CONNECTION,
+     "!tls_.socket().spilled() && !decision_)))", "!tls_.socket().spilled())))", ("tls/decisions",)),
+    ("decision: outlives the operation that waits for it", CONNECTION,
+     "    if (writer_ == &op)\n        settle_write();\n    release(op);",
+     "    if (writer_ == &op)\n        settle_write();\n    decision_.reset();\n    release(op);",
+     ("tls/decisions",)),
+    ("decision: a throw is the handshake's error", "lib/tls/decision.cpp",
+     "        self.asked_.fail(failure_of(std::current_exception()));\n", "", ("tls/decisions",)),
+    ("decision: a throw without a code is an error, too", QUESTIONS,
+     "    if (!refusal_) // an exception may have any code\n"
+     "        refusal_.code = errc::decision_failed;\n", "", ("tls/decisions",)),
+    ("decision: each context is asked once about a ClientHello", QUESTIONS,
+     "    asked_.push_back(by);\n    if (by->names())", "    if (by->names())",
+     ("tls/context_choice",)),
+    ("decision: a refusal is sent as the alert that was chosen", QUESTIONS,
+     "    alert_ = alert;\n", "", ("tls/decisions", "tls/server_names")),
+    ("decision: an identity is asked for once a handshake", QUESTIONS,
+     "    self.certificate_decided_ = true;\n", "    self.certificate_decided_ = false;\n",
+     ("tls/decisions",)),
+    ("decision: a chosen identity takes the place of all others", "lib/tls/pem_loader.cpp",
+     "    SSL_certs_clear(ssl); // another kind of key would be chosen beside it\n", "",
+     ("tls/decisions",)),
+    ("verdict: is for one certificate", QUESTIONS,
+     "    const auto kind = std::exchange(verdict_, std::nullopt)->kind_;",
+     "    const auto kind = verdict_->kind_;", ("tls/decisions",)),
+    ("verdict: OpenSSL's stands unless it is overruled", QUESTIONS,
+     "        return accepted_ ? 1 : 0;", "        return 1;", ("tls/decisions",)),
+    ("verdict: a refusal refuses what OpenSSL accepts", QUESTIONS,
+     "        X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);\n        return 0;",
+     "        return accepted_ ? 1 : 0;", ("tls/decisions",)),
+    ("verdict: the chain that OpenSSL built is kept", QUESTIONS,
+     "    X509_STORE_CTX_set0_verified_chain(store, verified_.release());\n", "",
+     ("tls/decisions",)),
+    ("verdict: no word against a client that accepts anything", "lib/tls/context_decisions.cpp",
+     "    if (asks_.verify && settings.accepts_any_certificate())", "    if (false)",
+     ("tls/decisions",)),
+    ("verdict: a name is shown whole", READER,
+     "    if (X509_NAME_print_ex(memory.get(), name, 0, XN_FLAG_RFC2253) < 0)",
+     "    if (X509_NAME_print_ex(memory.get(), name, 0, XN_FLAG_RFC2253) < -9)", ("tls/faults",)),
+    ("context: the chosen one's settings count", ENGINE,
+     "    ssl_ = make_ssl(*questions_->choice());\n    context_ = questions_->take_choice();\n"
+     "    transport_.replay_input();\n",
+     "    SSL_set_SSL_CTX(ssl_.get(), questions_->choice()->native());\n"
+     "    context_ = questions_->take_choice();\n", ("tls/context_choice",)),
+    ("context: a choice is not lost where it cannot be carried out", ENGINE,
+     "    ssl_ = make_ssl(*questions_->choice());\n    context_ = questions_->take_choice();\n",
+     "    context_ = questions_->take_choice();\n    ssl_ = make_ssl(*context_);\n", ("tls/faults",)),
+    ("context: the chosen one lives as long as its connection", ENGINE,
+     "    context_ = questions_->take_choice();\n    transport_.replay_input();\n",
+     "    questions_->take_choice();\n    transport_.replay_input();\n", ("tls/context_choice",)),
+    ("context: what is kept of a ClientHello is bounded", TRANSPORT,
+     "    if (kept_->bytes.size() + received.size() > kept_bound) {", "    if (false) {",
+     ("tls/context_choice",)),
+    ("names: in whatever case", NAME_MAP, "    const auto wanted = lower_case(name);",
+     "    const std::string wanted(name);", ("tls/server_names",)),
+    ("names: a wildcard stands for one label", NAME_MAP,
+     "const auto dot = wanted.find('.');", "const auto dot = wanted.rfind('.');",
+     ("tls/server_names",)),
+    ("names: none is served by the context for unknown ones", NAME_MAP,
+     "        return unnamed_;", "        return unknown_;", ("tls/server_names",)),
+    ("names: one that was used is acknowledged", ENGINE,
+     "    return used ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;",
+     "    return SSL_TLSEXT_ERR_NOACK;", ("tls/server_names",)),
+    ("names: a stranger's bytes are not shown", QUESTIONS,
+     "(is_host_name(name) ? ", "(true ? ", ("tls/server_names",)),
+    ("JA4: GREASE does not count", HELLO,
+     "    return (value & 0x0f0f) == 0x0a0a && value >> 8 == (value & 0xff);", "    return value == 0;",
+     ("tls/client_hello",)),
+    ("ClientHello: nothing is read past its end", HELLO,
+     "    if (!body.over() || !ciphers.good() || !extensions.good())\n        return std::nullopt;\n", "",
+     ("tls/client_hello",)),
     # ---- io_uring's traps ----
     ("io_uring: a half-closed peer with a full send buffer costs nothing", DRIVER,
      "            slot.multishot = true;\n", "", ("loop/poll", "tls/adversity")),

@@ -29,6 +29,7 @@
 #include <ringtls/tls/self_signed.hpp>
 #include <ringtls/tls/server_context.hpp>
 #include <ringtls/tls/session.hpp>
+#include <ringtls/tls/server_names.hpp>
 #include <ringtls/tls/stream.hpp>
 #include <ringtls/tls/trust.hpp>
 #include <ringtls/tls/ticket_keys.hpp>

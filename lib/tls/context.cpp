@@ -108,6 +108,14 @@ void context::apply_pins(bool alone) {
                                      &pins_);
 }
 
+context::context(const server_names& names)
+    : ctx_(make(TLS_server_method())), client_(false), names_(names) {
+    // A ClientHello is all that this one ever sees.
+    SSL_CTX_set_info_callback(ctx_.get(), engine::callbacks::info);
+    SSL_CTX_set_msg_callback(ctx_.get(), engine::callbacks::message);
+    SSL_CTX_set_client_hello_cb(ctx_.get(), engine::callbacks::client_hello, nullptr);
+}
+
 template<class Settings>
 void context::apply_common(const Settings& settings) {
     SSL_CTX* const ctx = ctx_.get();
@@ -152,6 +160,9 @@ ssl_ctx_st* client_context::native_handle() const noexcept {
 
 server_context::server_context(const server_settings& settings)
     : context_(std::make_shared<detail::context>(settings)) {}
+
+server_context::server_context(const server_names& names)
+    : context_(std::make_shared<detail::context>(names)) {}
 
 ssl_ctx_st* server_context::native_handle() const noexcept {
     return context_->native();

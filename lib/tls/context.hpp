@@ -6,6 +6,7 @@
 #include <ringtls/tls/server_context.hpp>
 
 #include "key_log.hpp"
+#include "name_map.hpp"
 #include "ocsp.hpp"
 #include "openssl_handles.hpp"
 #include "questions.hpp"
@@ -24,6 +25,7 @@ class context {
   public:
     explicit context(const client_settings& settings);
     explicit context(const server_settings& settings);
+    explicit context(const server_names& names);
     context(const context&) = delete;
     context& operator=(const context&) = delete;
 
@@ -40,7 +42,9 @@ class context {
     /// What the application decides.
     [[nodiscard]] const decisions& asks() const noexcept { return asks_; }
     /// Whether a ClientHello may choose another context in this one's place.
-    [[nodiscard]] bool chooses() const noexcept { return static_cast<bool>(asks_.hello); }
+    [[nodiscard]] bool chooses() const noexcept { return asks_.hello || names_; }
+    /// Names to choose by; null: there are none.
+    [[nodiscard]] const name_map* names() const noexcept { return names_ ? &*names_ : nullptr; }
 
   private:
     template<class Settings>
@@ -74,6 +78,7 @@ class context {
     std::shared_ptr<session_store> sessions_;
     std::shared_ptr<ticket_key_ring> tickets_;
     decisions asks_;
+    std::optional<name_map> names_;
     std::string alpn_; ///< in the extension's form: each protocol behind its length
 };
 

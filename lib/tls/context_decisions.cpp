@@ -29,6 +29,7 @@ void context::apply_decisions(const server_settings& settings) {
     asks_.hello = settings.client_hello();
     asks_.certificate = settings.certificate_needed();
     asks_.fingerprint = settings.fingerprints_clients();
+    SSL_CTX_set_tlsext_servername_callback(ctx_.get(), engine::callbacks::server_name);
     if (asks_.hello)
         SSL_CTX_set_client_hello_cb(ctx_.get(), engine::callbacks::client_hello, nullptr);
     if (asks_.certificate)

@@ -57,7 +57,7 @@ engine::engine(std::shared_ptr<const context> settings, int fd, const std::strin
       server_name_(server_name) {
     if (context_->is_client())
         set_server_name(ssl_.get(), server_name, context_->checks_name());
-    if (context_->asks().any())
+    if (context_->asks().any() || context_->names())
         questions_ = std::make_unique<questions>();
     if (context_->chooses())
         transport_.keep_input();
@@ -341,6 +341,13 @@ int engine::callbacks::client_hello(SSL* ssl, int* alert, void* /*argument*/) {
     if (answer == SSL_CLIENT_HELLO_SUCCESS)
         self->transport_.drop_input();
     return answer;
+}
+
+/// A server that uses the name says so (RFC 6066, section 3).
+int engine::callbacks::server_name(SSL* ssl, int* /*alert*/, void* /*argument*/) {
+    const engine* const self = engine_of(ssl);
+    const bool used = self && self->questions_ && self->questions_->chose();
+    return used ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
 
 int engine::callbacks::server_certificate(X509_STORE_CTX* store, void* /*argument*/) {

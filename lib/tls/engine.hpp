@@ -186,6 +186,8 @@ struct engine::callbacks {
                           EVP_MAC_CTX* mac, int seal);
     /// For SSL_CTX_set_client_hello_cb(3).
     static int client_hello(SSL* ssl, int* alert, void* argument);
+    /// For SSL_CTX_set_tlsext_servername_callback(3).
+    static int server_name(SSL* ssl, int* alert, void* argument);
     /// For SSL_CTX_set_cert_verify_callback(3).
     static int server_certificate(X509_STORE_CTX* store, void* argument);
     /// For SSL_CTX_set_cert_cb(3).

@@ -7,6 +7,7 @@
 #include "client_hello.hpp"
 #include "context.hpp"
 #include "pem_loader.hpp"
+#include "server_name.hpp"
 
 #include <openssl/err.h>
 
@@ -74,13 +75,17 @@ void questions::fail(failure why) noexcept {
         refusal_.code = errc::decision_failed;
 }
 
+void questions::begin(task<> work) noexcept {
+    work_.emplace(std::move(work));
+    state_ = state::asked;
+}
+
 /// Asks, or fails for want of what it takes to ask. Errors that are left over would be taken for
 /// this callback's (SSL_get_error(3)).
 template<class Ask>
 void questions::pose(Ask ask) noexcept {
     try {
-        work_.emplace(ask());
-        state_ = state::asked;
+        ask();
     } catch (const error& why) {
         fail({why.code(), why.details()});
     } catch (const std::exception&) {
@@ -111,7 +116,7 @@ bool questions::was_asked(const context& one) const noexcept {
 
 int questions::client_hello(const std::shared_ptr<const context>& by, int* alert) noexcept {
     if (state_ == state::quiet && !refusal_ && !was_asked(*by))
-        pose([&] { return about_hello(by); });
+        pose([&] { about_hello(by); });
     if (refusal_) {
         *alert = alert_;
         return SSL_CLIENT_HELLO_ERROR;
@@ -123,28 +128,42 @@ int questions::client_hello(const std::shared_ptr<const context>& by, int* alert
 }
 
 /// One in SSLv2's form cannot be read, for OpenSSL shows no message of it.
-task<> questions::about_hello(const std::shared_ptr<const context>& by) {
+void questions::about_hello(const std::shared_ptr<const context>& by) {
     auto hello = read_client_hello(hello_);
-    if (!hello) {
-        alert_ = SSL_AD_PROTOCOL_VERSION;
-        throw error(errc::handshake_refused, "handshake");
-    }
+    if (!hello)
+        return refuse(SSL_AD_PROTOCOL_VERSION, "not a ClientHello of TLS 1.2 or newer");
     asked_.push_back(by);
-    return ask_hello(*this, by, *std::move(hello));
+    if (by->names())
+        look_up(*by->names(), hello->server_name);
+    else
+        begin(ask_hello(*this, by, *std::move(hello)));
+}
+
+void questions::look_up(const name_map& names, const std::string& name) {
+    choice_ = names.find(name);
+    if (choice_)
+        return;
+    if (name.empty())
+        refuse(SSL_AD_MISSING_EXTENSION, "the client names no server");
+    else // which may be any bytes
+        refuse(SSL_AD_UNRECOGNIZED_NAME,
+               "no server named " + (is_host_name(name) ? "\"" + name + "\"" : "so"));
 }
 
 task<> questions::ask_hello(questions& self, std::shared_ptr<const context> by,
                             ringtls::client_hello hello) {
     const auto answer = co_await by->asks().hello(hello);
     if (answer.alert_)
-        self.refuse(*answer.alert_);
+        self.refuse(static_cast<int>(*answer.alert_), std::string());
     else if (answer.context_ && answer.context_ != by)
         self.choice_ = answer.context_;
 }
 
-void questions::refuse(refusal_alert with) {
-    alert_ = static_cast<int>(with);
-    fail({errc::handshake_refused, nullptr});
+void questions::refuse(int alert, std::string reason) {
+    auto details = std::make_shared<error_details>();
+    details->reason = std::move(reason);
+    alert_ = alert;
+    fail({errc::handshake_refused, std::move(details)});
 }
 
 // ---- a server's certificate ----
@@ -155,7 +174,7 @@ int questions::server_certificate(const std::shared_ptr<const context>& by,
     if (verdict_)
         return judge(store);
     if (state_ == state::quiet)
-        pose([&] { return about_server(by, server_name, store, found); });
+        pose([&] { about_server(by, server_name, store, found); });
     if (state_ == state::asked && SSL_set_retry_verify(ssl))
         return 1;
     X509_STORE_CTX_set_error(store, X509_V_ERR_UNSPECIFIED);
@@ -163,9 +182,9 @@ int questions::server_certificate(const std::shared_ptr<const context>& by,
 }
 
 /// What OpenSSL finds is kept, for the verdict comes in another call, with another store.
-task<> questions::about_server(const std::shared_ptr<const context>& by,
-                               const std::string& server_name, X509_STORE_CTX* store,
-                               std::optional<verification>& found) {
+void questions::about_server(const std::shared_ptr<const context>& by,
+                             const std::string& server_name, X509_STORE_CTX* store,
+                             std::optional<verification>& found) {
     ringtls::server_certificate seen;
     seen.server_name = server_name;
     const auto* const sent = X509_STORE_CTX_get0_untrusted(store);
@@ -183,7 +202,7 @@ task<> questions::about_server(const std::shared_ptr<const context>& by,
     if (!accepted_ && !found) // what is wrong is no certificate
         found = verification{found_code_, found_depth_, std::string()};
     seen.refused = found;
-    return ask_verdict(*this, by, std::move(seen));
+    begin(ask_verdict(*this, by, std::move(seen)));
 }
 
 task<> questions::ask_verdict(questions& self, std::shared_ptr<const context> by,
@@ -235,7 +254,7 @@ int questions::certificate(const std::shared_ptr<const context>& by, const std::
             const auto* const authorities = SSL_get0_peer_CA_list(ssl);
             for (int i = 0; i < sk_X509_NAME_num(authorities); ++i)
                 request.authorities.push_back(name_text(sk_X509_NAME_value(authorities, i)));
-            return ask_certificate(*this, by, std::move(request), ssl);
+            begin(ask_certificate(*this, by, std::move(request), ssl));
         });
     return state_ == state::asked ? -1 : 0;
 }

@@ -23,6 +23,7 @@
 namespace ringtls::detail {
 
 class context;
+class name_map;
 
 /// What a context's connections ask.
 struct decisions {
@@ -62,9 +63,12 @@ class questions {
     [[nodiscard]] task<> answer();
     /// There is no answer but this.
     void fail(failure why) noexcept;
+    /// A ClientHello has chosen a context.
+    [[nodiscard]] bool chose() const noexcept { return chose_; }
     /// The context that a ClientHello chose, until it is taken.
     [[nodiscard]] const std::shared_ptr<const context>& choice() const noexcept { return choice_; }
     [[nodiscard]] std::shared_ptr<const context> take_choice() noexcept {
+        chose_ = true;
         return std::exchange(choice_, nullptr);
     }
     /// Why the handshake was, or is to be, refused.
@@ -81,11 +85,12 @@ class questions {
                               ringtls::server_certificate seen);
     static task<> ask_certificate(questions& self, std::shared_ptr<const context> by,
                                   certificate_request request, SSL* ssl);
-    [[nodiscard]] task<> about_hello(const std::shared_ptr<const context>& by);
-    [[nodiscard]] task<> about_server(const std::shared_ptr<const context>& by,
-                                      const std::string& server_name, X509_STORE_CTX* store,
-                                      std::optional<verification>& found);
-    void refuse(refusal_alert with);
+    void begin(task<> work) noexcept;
+    void about_hello(const std::shared_ptr<const context>& by);
+    void look_up(const name_map& names, const std::string& name);
+    void about_server(const std::shared_ptr<const context>& by, const std::string& server_name,
+                      X509_STORE_CTX* store, std::optional<verification>& found);
+    void refuse(int alert, std::string reason);
     [[nodiscard]] bool was_asked(const context& one) const noexcept;
     int judge(X509_STORE_CTX* store) noexcept;
     template<class Ask>
@@ -100,6 +105,7 @@ class questions {
     std::vector<std::byte> hello_; ///< the first ClientHello, until it is decided
     std::vector<std::shared_ptr<const context>> asked_;
     std::shared_ptr<const context> choice_;
+    bool chose_ = false;
     std::string fingerprint_;
 
     std::optional<verdict> verdict_;

@@ -26,20 +26,6 @@ bool in_host_name(unsigned char c) {
            c == '_' || c == '.';
 }
 
-/// Labels of 1 to 63 letters, digits, hyphens (and the underscores that are found in practice),
-/// 253 bytes in all (RFC 1123, section 2.1; RFC 1035, section 2.3.4).
-bool is_host_name(const std::string& name) {
-    if (name.empty() || name.size() > 253 || !std::all_of(name.begin(), name.end(), in_host_name))
-        return false;
-    for (std::size_t begin = 0; begin <= name.size();) {
-        const auto end = std::min(name.find('.', begin), name.size());
-        if (end == begin || end - begin > 63)
-            return false;
-        begin = end + 1;
-    }
-    return true;
-}
-
 struct ip_address {
     std::array<unsigned char, sizeof(in6_addr)> raw{};
     std::size_t size = 0; ///< 0: it is none
@@ -66,6 +52,18 @@ void require_host(X509_VERIFY_PARAM* rules, const std::string& name) {
 }
 
 } // namespace
+
+bool is_host_name(const std::string& name) {
+    if (name.empty() || name.size() > 253 || !std::all_of(name.begin(), name.end(), in_host_name))
+        return false;
+    for (std::size_t begin = 0; begin <= name.size();) {
+        const auto end = std::min(name.find('.', begin), name.size());
+        if (end == begin || end - begin > 63)
+            return false;
+        begin = end + 1;
+    }
+    return true;
+}
 
 void set_server_name(SSL* ssl, std::string name, bool verified) {
     X509_VERIFY_PARAM* const rules = SSL_get0_param(ssl);

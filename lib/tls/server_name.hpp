@@ -13,4 +13,8 @@ namespace ringtls::detail {
 /// sent, but required of nobody.
 void set_server_name(SSL* ssl, std::string name, bool verified);
 
+/// Labels of 1 to 63 letters, digits, hyphens (and the underscores that are found in practice),
+/// 253 bytes in all (RFC 1123, section 2.1; RFC 1035, section 2.3.4).
+[[nodiscard]] bool is_host_name(const std::string& name);
+
 } // namespace ringtls::detail

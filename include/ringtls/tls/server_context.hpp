@@ -150,6 +150,8 @@ class server_settings final : public tls_settings<server_settings>,
     std::chrono::seconds session_lifetime_ = std::chrono::hours(2);
 };
 
+class server_names;
+
 /// An SSL_CTX for servers (SSL_CTX_new(3)): TLS 1.2 or newer; no compression, no renegotiation.
 ///
 /// Immutable, cheap to copy, and shared freely between threads. Streams keep what they need of it.
@@ -159,6 +161,10 @@ class server_context {
     /// errc::invalid_setting or OpenSSL's code, with the file or setting as its subject and
     /// OpenSSL's reason. And what a passphrase_callback throws.
     explicit server_context(const server_settings& settings);
+    /// Serves each client by the context that its server name maps to (server_names.hpp), all of
+    /// whose settings take effect; session tickets are made and accepted by it alone. Throws error
+    /// with errc::invalid_setting and the name as its subject.
+    explicit server_context(const server_names& names);
 
     /// The SSL_CTX, owned by this object. What is changed through it is the caller's to answer for.
     [[nodiscard]] ssl_ctx_st* native_handle() const noexcept;
