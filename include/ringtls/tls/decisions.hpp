@@ -38,7 +38,8 @@ class server_context;
 // it captured, until the task has ended. What the function is given lives as long.
 // Cancelled or timed out: ends the operation that performs the handshake, not the decision. The
 // next handshake() waits for it to end, or finds its answer. A frame destroyed while it waits is a
-// cancel nobody hears of, here too.
+// cancel nobody hears of, here too. A peer that leaves meanwhile is noticed afterwards: give the
+// handshake, or the decision, a deadline.
 // Destroyed stream: destroys the task where it is suspended. So a decision must not destroy its own
 // stream, nor await an operation on it, which would wait for the decision.
 // Throw: ends the handshake, for good, with the code and details of a ringtls::error, the code of a
