@@ -175,6 +175,11 @@ TEST_CASE("a ClientHello that is cut short anywhere, or goes on, is none") {
     auto other = whole;
     other[0] = std::byte{2};
     CHECK(!detail::read_client_hello(other));
+    for (const int size : {1, 3}) { // of an extension's data, which has two bytes
+        auto extensions = extension(0x1234, of({5, 6}));
+        extensions[3] = static_cast<std::byte>(size);
+        CHECK(!detail::read_client_hello(message(extensions)));
+    }
     // Every length in it wrong by one, both ways: read or not, within its bounds.
     for (std::size_t at = 0; at < whole.size(); ++at) {
         for (const int by : {1, 255}) {
