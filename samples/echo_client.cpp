@@ -4,6 +4,7 @@
 #include "common/connection_facts.hpp"
 #include "common/console.hpp"
 #include "common/program.hpp"
+#include "common/secret_file.hpp"
 
 #include <ringtls/ringtls.hpp>
 
@@ -28,6 +29,7 @@ using ringtls::task;
 constexpr const char* name = "echo_client";
 constexpr const char* usage =
     R"(usage: echo_client [--ca FILE] [--server-name NAME] [--cert FILE --key FILE] [--alpn NAME,...]
+                   [--pin SHA256] [--require-ocsp] [--session FILE] [--key-log]
                    [--timeout SECONDS] [--verbose] HOST PORT
 
 Copies stdin to the peer and the peer's bytes to stdout, both at once; half-closes at the end of
@@ -37,6 +39,11 @@ stdin; exits 0 when the peer has closed cleanly.
   --server-name NAME        the name to verify and to ask for (default HOST)
   --cert FILE --key FILE    present this certificate
   --alpn NAME,...           offer these protocols
+  --pin SHA256              accept a server with this public key alone: the key that --verbose
+                            prints
+  --require-ocsp            refuse a server that staples no good OCSP response
+  --session FILE            resume the session in FILE, if there is one, and leave the next there
+  --key-log                 append the connection's secrets to the file that SSLKEYLOGFILE names
   --timeout SECONDS         for connecting, and after the end of stdin for each wait for the peer
                             (default 30)
   --verbose                 print the connection's facts on stderr
@@ -51,6 +58,10 @@ struct options {
     std::string cert;
     std::string key;
     std::vector<std::string> alpn;
+    std::string pin;
+    bool require_ocsp = false;
+    std::string session;
+    bool key_log = false;
     std::chrono::milliseconds timeout = 30s;
     bool verbose = false;
 };
@@ -63,6 +74,10 @@ options parse(int argc, char** argv) {
     line.value("cert", o.cert);
     line.value("key", o.key);
     line.value("alpn", [&o](const auto& text) { o.alpn = sample::parse_protocols(text); });
+    line.value("pin", o.pin);
+    line.flag("require-ocsp", o.require_ocsp);
+    line.value("session", o.session);
+    line.flag("key-log", o.key_log);
     line.value("timeout", [&o](const auto& text) { o.timeout = sample::parse_seconds(text); });
     line.flag("verbose", o.verbose);
     const auto operands = line.parse(argc, argv, {"HOST", "PORT"});
@@ -80,6 +95,12 @@ ringtls::client_context make_context(const options& o) {
         settings.trust(ringtls::pem::file(o.ca));
     if (!o.cert.empty())
         settings.identify_as({ringtls::pem::file(o.cert), ringtls::pem::file(o.key)});
+    if (!o.pin.empty())
+        settings.pin_public_key(o.pin);
+    if (o.require_ocsp)
+        settings.require_stapled_ocsp();
+    if (o.key_log)
+        settings.danger_log_keys_to_sslkeylogfile();
     return ringtls::client_context(settings);
 }
 
@@ -179,8 +200,23 @@ void print_amount(std::uint64_t sent, std::uint64_t received, std::chrono::nanos
     std::fprintf(stderr, "rate:     %.1f MiB/s\n", double(received) / 1048576 / seconds);
 }
 
+ringtls::endpoint make_endpoint(const options& o) {
+    auto to = ringtls::endpoint(o.host, o.port).server_name(o.server_name);
+    if (o.session.empty())
+        return to;
+    if (const auto kept = sample::read_secret(o.session))
+        to.resume(ringtls::session::deserialize(kept->bytes()));
+    return to;
+}
+
+/// A session of TLS 1.3 is for one use: there may be no other yet.
+void keep_session(const ringtls::stream& of, const std::string& path) {
+    if (const auto next = of.session())
+        sample::write_secret(path, next->serialize().bytes());
+}
+
 task<> converse(ringtls::event_loop& loop, const ringtls::client_context& tls, const options& o) {
-    const auto to = ringtls::endpoint(o.host, o.port).server_name(o.server_name);
+    const auto to = make_endpoint(o);
     auto peer = co_await ringtls::connect(loop, tls, to).within(o.timeout);
     if (o.verbose)
         sample::print_facts(peer.info());
@@ -188,6 +224,8 @@ task<> converse(ringtls::event_loop& loop, const ringtls::client_context& tls, c
     const auto begun = loop.now();
     conversation both(peer, o);
     co_await both.run();
+    if (!o.session.empty())
+        keep_session(peer, o.session);
     if (!both.all_sent())
         sample::report(name, sample::host_and_port(o.host, o.port) +
                                  ": the peer closed before the end of the input");

@@ -2,6 +2,7 @@
 // A TLS echo server: one event loop a thread, one coroutine a connection.
 #include "common/command_line.hpp"
 #include "common/program.hpp"
+#include "common/secret_file.hpp"
 #include "common/termination_signals.hpp"
 
 #include <ringtls/ringtls.hpp>
@@ -9,9 +10,11 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <exception>
 #include <fstream>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
@@ -29,16 +32,22 @@ constexpr const char* name = "echo_server";
 constexpr const char* usage =
     R"(usage: echo_server [--listen ADDR:PORT] [--cert FILE --key FILE] [--client-ca FILE]
                    [--alpn NAME,...] [--threads N] [--save-cert FILE] [--driver io_uring|epoll]
-                   [--quiet]
+                   [--preset modern|intermediate] [--ticket-secret FILE] [--ocsp FILE] [--quiet]
 
 Sends back what it receives. SIGINT and SIGTERM close every connection and end it.
 
   --listen ADDR:PORT        default 127.0.0.1:8443; port 0 picks a free one
-  --cert FILE --key FILE    the server's certificate chain and its key; without them a throwaway
-                            certificate for localhost, 127.0.0.1 and ::1
+  --cert FILE --key FILE    the server's certificate chain and its key, read again when they
+                            change; without them a throwaway certificate for localhost,
+                            127.0.0.1 and ::1
   --save-cert FILE          write the throwaway certificate, for the client's --ca
   --client-ca FILE          refuse clients without a certificate from these authorities
   --alpn NAME,...           accept these protocols only, the preferred one first
+  --preset NAME             versions, ciphers and groups of Mozilla's guidelines: modern (TLS 1.3
+                            alone) or intermediate
+  --ticket-secret FILE      seal session tickets with keys of this secret, at least 32 random
+                            bytes: servers that share it resume each other's sessions
+  --ocsp FILE               staple this OCSP response (DER)
   --threads N               event loops, each on a thread of its own (default 1)
   --driver io_uring|epoll   how the event loop waits (default: the best there is)
   --quiet                   no line on stderr for a connection that failed
@@ -58,6 +67,9 @@ struct options {
     std::vector<std::string> alpn;
     std::size_t threads = 1;
     std::string driver;
+    std::optional<ringtls::tls_preset> preset;
+    std::string ticket_secret;
+    std::string ocsp;
     bool quiet = false;
 };
 
@@ -71,6 +83,14 @@ ringtls::address parse_listen(const std::string& text) {
     throw std::invalid_argument("'" + text +
                                 "' is not ADDR:PORT, an IP address (IPv6 in brackets) "
                                 "and a port from 0 to 65535");
+}
+
+ringtls::tls_preset parse_preset(const std::string& text) {
+    if (text == "modern")
+        return ringtls::tls_preset::modern;
+    if (text == "intermediate")
+        return ringtls::tls_preset::intermediate;
+    throw std::invalid_argument("'" + text + "' is neither modern nor intermediate");
 }
 
 options parse(int argc, char** argv) {
@@ -89,6 +109,9 @@ options parse(int argc, char** argv) {
             throw std::invalid_argument("'" + text + "' is neither io_uring nor epoll");
         o.driver = text;
     });
+    line.value("preset", [&o](const auto& text) { o.preset = parse_preset(text); });
+    line.value("ticket-secret", o.ticket_secret);
+    line.value("ocsp", o.ocsp);
     line.flag("quiet", o.quiet);
     line.parse(argc, argv, {});
     if (o.cert.empty() != o.key.empty())
@@ -113,9 +136,23 @@ ringtls::identity make_identity(const options& o) {
     return made;
 }
 
-ringtls::server_context make_context(const options& o) {
+/// Made once, and given to each context: their tickets stay good when a certificate is renewed.
+ringtls::ticket_keys make_ticket_keys(const options& o) {
+    if (o.ticket_secret.empty())
+        return ringtls::ticket_keys();
+    const auto secret = sample::read_secret(o.ticket_secret);
+    if (!secret)
+        throw std::system_error(ENOENT, std::system_category(), o.ticket_secret);
+    return ringtls::ticket_keys::shared(secret->bytes());
+}
+
+ringtls::server_context make_context(const options& o, const ringtls::ticket_keys& keys) {
     ringtls::server_settings settings(make_identity(o));
-    settings.alpn(o.alpn);
+    settings.alpn(o.alpn).seal_tickets_with(keys);
+    if (o.preset)
+        settings.preset(*o.preset);
+    if (!o.ocsp.empty())
+        settings.staple_ocsp_file(o.ocsp);
     if (!o.client_ca.empty())
         settings.require_client_certificate(ringtls::pem::file(o.client_ca));
     return ringtls::server_context(settings);
@@ -154,8 +191,7 @@ task<> echo(ringtls::stream& peer, std::stop_token stop) {
 }
 
 /// Owns one connection. Its failure is nobody else's.
-task<> serve(ringtls::socket from, const ringtls::server_context& tls, std::stop_token stop,
-             bool quiet) {
+task<> serve(ringtls::socket from, ringtls::server_context tls, std::stop_token stop, bool quiet) {
     std::string where = "a peer that is gone";
     try {
         where = from.peer_address().to_string();
@@ -170,7 +206,7 @@ task<> serve(ringtls::socket from, const ringtls::server_context& tls, std::stop
 /// One thread's share of the server.
 class worker {
   public:
-    worker(const options& o, const ringtls::address& at, const ringtls::server_context& tls)
+    worker(const options& o, const ringtls::address& at, const ringtls::context_reloader& tls)
         : quiet_(o.quiet),
           tls_(tls),
           loop_(ringtls::event_loop_options().driver(o.driver)),
@@ -197,7 +233,7 @@ class worker {
             auto accepted = co_await ringtls::as_result(listener_.accept().cancel_on(stop));
             if (accepted) {
                 failing = false;
-                loop_.spawn(serve(std::move(*accepted), tls_, stop, quiet_));
+                loop_.spawn(serve(std::move(*accepted), tls_.current(), stop, quiet_));
                 continue;
             }
             if (was_canceled(accepted))
@@ -210,14 +246,14 @@ class worker {
     }
 
     bool quiet_;
-    const ringtls::server_context& tls_;
+    const ringtls::context_reloader& tls_;
     ringtls::event_loop loop_;
     ringtls::listener listener_;
 };
 
 /// The first takes the port, the others share it.
 std::vector<std::unique_ptr<worker>> make_workers(const options& o,
-                                                  const ringtls::server_context& tls) {
+                                                  const ringtls::context_reloader& tls) {
     // Sharing would let this server join another one's port unnoticed. Without sharing, it is
     // refused.
     if (o.threads > 1 && o.listen.port() != 0) {
@@ -232,6 +268,25 @@ std::vector<std::unique_ptr<worker>> make_workers(const options& o,
     return workers;
 }
 
+void report_reload(const std::exception_ptr& failure) {
+    try {
+        if (failure)
+            std::rethrow_exception(failure);
+        sample::report(name, "the certificate was read again");
+    } catch (const std::exception& why) {
+        sample::report(name, std::string("going on with the old certificate: ") + why.what());
+    }
+}
+
+task<> renew_certificate(const options& o, ringtls::event_loop& loop,
+                         const ringtls::context_reloader& tls, std::stop_token stop) {
+    auto watching =
+        tls.watch(loop, {o.cert, o.key}, report_reload, ringtls::limits().cancel_on(stop));
+    const auto ended = co_await ringtls::as_result(std::move(watching));
+    if (!was_canceled(ended))
+        ended.value();
+}
+
 task<> stop_at_signal(ringtls::event_loop& loop, sample::termination_signals& signals,
                       std::stop_source stop) {
     co_await signals.arrival(loop);
@@ -242,7 +297,8 @@ int echo_server(int argc, char** argv) {
     const options o = parse(argc, argv);
     sample::termination_signals signals;
     sample::raise_descriptor_limit();
-    const auto tls = make_context(o);
+    const auto keys = make_ticket_keys(o);
+    const ringtls::context_reloader tls([&o, keys] { return make_context(o, keys); });
     const auto workers = make_workers(o, tls);
     std::cout << "listening on " << workers.front()->local_address().to_string() << std::endl;
     if (!std::cout)
@@ -254,6 +310,8 @@ int echo_server(int argc, char** argv) {
         threads.emplace_back([&worker = *workers[i], &stop] { worker.run(stop.get_token()); });
     auto& first = *workers.front();
     first.loop().spawn(stop_at_signal(first.loop(), signals, stop));
+    if (!o.cert.empty())
+        first.loop().spawn(renew_certificate(o, first.loop(), tls, stop.get_token()));
     first.run(stop.get_token());
     return 0;
 }

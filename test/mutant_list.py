@@ -37,40 +37,34 @@ TRUST = "lib/tls/trust.cpp"
 MUTANTS = [Mutant(*each) for each in [
     # ---- what stream operations complete with ----
     ("handshake: goes on where a stop left it", CONNECTION,
-     "    if (writer_ == &op)\n        settle_write();\n    release(op);",
+     "    if (writer_ == &op)\n        settle_write();\n    if (op.replayable_",
      "    if (writer_ == &op)\n        settle_write();\n"
      "    if (!tls_.established())\n        note_failure({errc::canceled, nullptr}, true);\n"
-     "    release(op);",
+     "    if (op.replayable_",
      ("tls/stream", "tls/adversity")),
     ("handshake: the first read or write performs it", CONNECTION,
-     "    if (!tls_.established()) {\n        const auto step = tls_.handshake();",
-     "    if (!tls_.established() && op.call_ == call::handshake) {\n"
-     "        const auto step = tls_.handshake();",
+     "    if (!tls_.established() && op.call_ != call::read_early && !answers_early(op)) {",
+     "    if (!tls_.established() && op.call_ == call::handshake) {",
      ("tls/connection_info",)),
     ("read: an empty span completes at once and touches nothing", OPERATIONS,
      "        if (into_.empty())\n            return false;\n", "",
      ("tls/stream_operations", "tls/stream")),
-    ("read: 0 only when the peer sent close_notify", CALLS,
-     "    case step::done:\n    case step::closed:\n        return wait_for::nothing;\n"
-     "    case step::want_read:\n    case step::want_write:\n    case step::want_decision:\n        return want(step);\n"
+    ("read: 0 only when the peer sent close_notify", CONNECTION,
      "    case step::failed:\n        return fail(op, tls_.what());\n    }\n"
-     "    return wait_for::nothing;\n}\n\nwait_for connection::read_exactly",
-     "    case step::done:\n    case step::closed:\n        return wait_for::nothing;\n"
-     "    case step::want_read:\n    case step::want_write:\n    case step::want_decision:\n        return want(step);\n"
+     "    return wait_for::nothing;\n}\n\nwait_for connection::want(",
      "    case step::failed:\n        if (tls_.what().code == errc::truncated)\n"
      "            return wait_for::nothing;\n        return fail(op, tls_.what());\n    }\n"
-     "    return wait_for::nothing;\n}\n\nwait_for connection::read_exactly",
+     "    return wait_for::nothing;\n}\n\nwait_for connection::want(",
      ("tls/endings",)),
     ("read_exactly: a close before the last byte is truncation", CALLS,
      "            op.fail(errc::truncated, closed_too_early());\n            return wait_for::nothing;\n"
-     "        case step::want_read:",
-     "            return wait_for::nothing;\n        case step::want_read:",
+     "        }\n        if (step != step::done)\n            return conclude",
+     "            return wait_for::nothing;\n"
+     "        }\n        if (step != step::done)\n            return conclude",
      ("tls/stream", "tls/endings")),
     ("read_exactly: says how many bytes did arrive", CALLS,
-     "        op.done_ += count;\n        switch (step) {\n        case step::done:\n            break;\n"
-     "        case step::closed:",
-     "        op.done_ = count;\n        switch (step) {\n        case step::done:\n            break;\n"
-     "        case step::closed:",
+     "        op.done_ += count;\n        if (step == step::closed) {",
+     "        op.done_ = count;\n        if (step == step::closed) {",
      ("tls/stream", "tls/endings")),
     ("write: completes only when the socket has taken the last byte", CALLS,
      "            return wait_for::next_turn;\n    }\n    return once_sent(op);\n}\n\n"
@@ -91,12 +85,12 @@ MUTANTS = [Mutant(*each) for each in [
      "        if (op.pieces_.empty() || part > 0)\n            return;",
      ("tls/stream", "tls/stream_operations")),
     ("readable: completes only once a read would not wait", CALLS,
-     "    const auto step = tls_.close_received() ? step::closed : check_key_updates(tls_.peek());",
-     "    const auto step = op.ready_events() != 0 ? step::done : check_key_updates(tls_.peek());",
+     "tls_.close_received() ? step::closed : check_key_updates(tls_.peek())",
+     "op.ready_events() != 0 ? step::done : check_key_updates(tls_.peek())",
      ("tls/stream", "tls/adversity", "tls/endings")),
     ("readable: counts the end as readable", CALLS,
-     "    const auto step = tls_.close_received() ? step::closed : check_key_updates(tls_.peek());",
-     "    const auto step = tls_.close_received() ? step::want_read : check_key_updates(tls_.peek());",
+     "tls_.close_received() ? step::closed : check_key_updates(tls_.peek())",
+     "tls_.close_received() ? step::want_read : check_key_updates(tls_.peek())",
      ("tls/stream", "tls/endings", "tls/adversity")),
     ("close_write: sends close_notify", CALLS,
      "    return tls_.close_write() == step::done ? wait_for::nothing : fail(op, tls_.what());",
@@ -171,8 +165,8 @@ MUTANTS = [Mutant(*each) for each in [
      "    if (beside_rider) {",
      ("tls/stream", "tls/stream_operations")),
     ("busy: the handshake and shutdown occupy both directions", CONNECTION,
-     "    case call::shutdown:\n        return {true, true};\n    case call::read:",
-     "    case call::shutdown:\n        return {false, true};\n    case call::read:",
+     "    case call::shutdown:\n    case call::read_early:\n        return {true, true};",
+     "    case call::shutdown:\n    case call::read_early:\n        return {false, true};",
      ("tls/stream", "tls/stream_operations")),
     # ---- cancelled, late, destroyed ----
     ("cancelled write: the error says how many bytes were accepted", CONNECTION,
@@ -180,7 +174,7 @@ MUTANTS = [Mutant(*each) for each in [
      "    if (step == step::done)\n        static_cast<void>(count);\n",
      ("tls/adversity", "tls/stream")),
     ("cancelled write: the record that was begun is taken to its end", CONNECTION,
-     "    if (writer_ == &op)\n        settle_write();\n    release(op);", "    release(op);",
+     "    if (writer_ == &op)\n        settle_write();\n    if (op.replayable_", "    if (op.replayable_",
      ("tls/adversity", "tls/stream")),
     ("cancelled write: what was accepted leaves by itself", CONNECTION,
      "        if (tls_.socket().spilled() && poll == 0)\n"
@@ -341,6 +335,15 @@ MUTANTS = [Mutant(*each) for each in [
     ("traps: the peer that always has more does not keep the thread", TRANSPORT,
      "    while (!drained_ && receives_left_ > 0) {", "    while (!drained_) {",
      ("tls/adversity",)),
+    ("busy_poll: the loop stays awake after it had something to do", CORE,
+     "    return now < awake_until_;", "    return false;", ("loop/clock",)),
+    ("reload: files that change one after the other are one change", "lib/tls/context_reloader.cpp",
+     "while (files_now.accept())", "while (false)", ("tls/context_reloader",)),
+    ("watch: a file is watched through the links to it", "lib/loop/file_watcher.cpp",
+     "        path = target.is_absolute() ? target : parent / target;", "        return;",
+     ("loop/file_watcher",)),
+    ("counters: those of streams that are gone stay", "lib/tls/loop_totals.cpp",
+     "    totals_.past_.streams += counters_;\n", "", ("tls/counters",)),
     ("segments: the records of a write say that more follows", TRANSPORT,
      "(more ? MSG_MORE : 0)", "0", ("tls/segments",)),
     ("segments: a write that waits for its next turn leaves nothing behind", CALLS,
@@ -473,8 +476,8 @@ MUTANTS = [Mutant(*each) for each in [
     ("decision: waits without turning the loop", CONNECTION,
      "!tls_.socket().spilled() && !decision_)))", "!tls_.socket().spilled())))", ("tls/decisions",)),
     ("decision: outlives the operation that waits for it", CONNECTION,
-     "    if (writer_ == &op)\n        settle_write();\n    release(op);",
-     "    if (writer_ == &op)\n        settle_write();\n    decision_.reset();\n    release(op);",
+     "    if (writer_ == &op)\n        settle_write();\n    if (op.replayable_",
+     "    if (writer_ == &op)\n        settle_write();\n    decision_.reset();\n    if (op.replayable_",
      ("tls/decisions",)),
     ("decision: a throw is the handshake's error", "lib/tls/decision.cpp",
      "        self.asked_.fail(failure_of(std::current_exception()));\n",
@@ -483,7 +486,7 @@ MUTANTS = [Mutant(*each) for each in [
      "    if (!refusal_) // an exception may have any code\n"
      "        refusal_.code = errc::decision_failed;\n", "", ("tls/decisions",)),
     ("decision: each context is asked once about a ClientHello", QUESTIONS,
-     "    asked_.push_back(by);\n    if (by->names())", "    if (by->names())",
+     "    asked_.push_back(by);\n    asked_name_", "    asked_name_",
      ("tls/context_choice",)),
     ("decision: a refusal is sent as the alert that was chosen", QUESTIONS,
      "    alert_ = alert;\n", "    static_cast<void>(alert);\n", ("tls/decisions", "tls/server_names")),
@@ -507,14 +510,18 @@ MUTANTS = [Mutant(*each) for each in [
     ("verdict: no word against a client that accepts anything", "lib/tls/context_decisions.cpp",
      "    if (asks_.verify && settings.accepts_any_certificate())", "    if (false)",
      ("tls/decisions",)),
-    ("verdict: a name is shown whole", READER,
-     "    if (X509_NAME_print_ex(memory.get(), name, 0, XN_FLAG_RFC2253) < 0)",
-     "    if (X509_NAME_print_ex(memory.get(), name, 0, XN_FLAG_RFC2253) < -9)", ("tls/faults",)),
+    ("verdict: a name is shown whole", "lib/tls/certificate_reader.cpp",
+     "    if (cut)\n        throw std::bad_alloc();\n", "", ("tls/faults",)),
     ("context: the chosen one's settings count", ENGINE,
-     "    ssl_ = make_ssl(*questions_->choice());\n    context_ = questions_->take_choice();\n"
+     "    ssl_ = std::move(next);\n    context_ = questions_->take_choice();\n"
      "    transport_.replay_input();\n",
      "    SSL_set_SSL_CTX(ssl_.get(), questions_->choice()->native());\n"
      "    context_ = questions_->take_choice();\n", ("tls/context_choice",)),
+    ("sessions: those of one name are not resumed under another", ENGINE,
+     "    bind_sessions(next.get(), questions_->choice()->scope(), questions_->asked_name());\n", "",
+     ("tls/context_choice",)),
+    ("pins: no verdict overrules them", QUESTIONS,
+     "        return pinned_ ? 1 : 0;", "        return 1;", ("tls/decisions",)),
     ("context: the chosen one lives as long as its connection", ENGINE,
      "    context_ = questions_->take_choice();\n    transport_.replay_input();\n",
      "    static_cast<void>(questions_->take_choice());\n    transport_.replay_input();\n", ("tls/context_choice",)),

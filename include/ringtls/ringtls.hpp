@@ -21,6 +21,7 @@
 #include <ringtls/tls/connect.hpp>
 #include <ringtls/tls/connection_info.hpp>
 #include <ringtls/tls/context_reloader.hpp>
+#include <ringtls/tls/counters.hpp>
 #include <ringtls/tls/decisions.hpp>
 #include <ringtls/tls/pem.hpp>
 #include <ringtls/tls/pkcs12.hpp>
@@ -28,9 +29,9 @@
 #include <ringtls/tls/secret.hpp>
 #include <ringtls/tls/self_signed.hpp>
 #include <ringtls/tls/server_context.hpp>
-#include <ringtls/tls/session.hpp>
 #include <ringtls/tls/server_names.hpp>
+#include <ringtls/tls/session.hpp>
 #include <ringtls/tls/stream.hpp>
-#include <ringtls/tls/trust.hpp>
 #include <ringtls/tls/ticket_keys.hpp>
+#include <ringtls/tls/trust.hpp>
 #include <ringtls/version.hpp>

@@ -61,6 +61,22 @@ void add_directories(fs::path path, std::set<std::string>& to) {
     }
 }
 
+class owned_descriptor {
+  public:
+    explicit owned_descriptor(int fd) noexcept : fd_(fd) {}
+    owned_descriptor(const owned_descriptor&) = delete;
+    owned_descriptor& operator=(const owned_descriptor&) = delete;
+    ~owned_descriptor() {
+        if (fd_ >= 0)
+            ::close(fd_);
+    }
+
+    [[nodiscard]] int get() const noexcept { return fd_; }
+
+  private:
+    int fd_;
+};
+
 } // namespace
 
 class file_watch {
@@ -70,14 +86,13 @@ class file_watch {
           paths_(std::move(paths)),
           recheck_(recheck),
           fd_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
-        if (fd_ < 0)
+        if (fd_.get() < 0)
             throw error({errno, std::system_category()}, "inotify_init1");
         watch_directories();
         accept();
     }
     file_watch(const file_watch&) = delete;
     file_watch& operator=(const file_watch&) = delete;
-    ~file_watch() { ::close(fd_); }
 
     task<> change(limits until);
     bool accept();
@@ -89,7 +104,7 @@ class file_watch {
     event_loop& loop_;
     std::vector<std::string> paths_;
     loop_clock::duration recheck_;
-    int fd_;
+    owned_descriptor fd_;
     std::set<int> watches_;
     std::vector<file_mark> marks_;
 };
@@ -111,18 +126,19 @@ void file_watch::watch_directories() {
         add_directories(path, directories);
     std::set<int> now;
     for (const auto& directory : directories)
-        if (const int watch = ::inotify_add_watch(fd_, directory.c_str(), events); watch >= 0)
+        if (const int watch = ::inotify_add_watch(fd_.get(), directory.c_str(), events); watch >= 0)
             now.insert(watch);
     for (const int watch : watches_)
         if (!now.contains(watch))
-            static_cast<void>(::inotify_rm_watch(fd_, watch)); // the directory may be gone, too
+            static_cast<void>(
+                ::inotify_rm_watch(fd_.get(), watch)); // the directory may be gone, too
     watches_ = std::move(now);
 }
 
 /// Which event it was does not matter.
 void file_watch::drain() const noexcept {
     alignas(inotify_event) std::array<char, 4096> events;
-    while (::read(fd_, events.data(), events.size()) > 0) {
+    while (::read(fd_.get(), events.data(), events.size()) > 0) {
     }
 }
 
@@ -132,7 +148,7 @@ task<> file_watch::change(limits until) {
         watch_directories();
         if (accept())
             co_return;
-        auto waiting = loop_.poll(fd_, poll_events::readable);
+        auto waiting = loop_.poll(fd_.get(), poll_events::readable);
         waiting.limit(until);
         waiting.limit_within(recheck_);
         const auto ready = co_await as_result(std::move(waiting));

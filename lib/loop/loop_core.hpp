@@ -19,6 +19,7 @@
 #include <atomic>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -26,6 +27,15 @@
 namespace ringtls::detail {
 
 struct root_promise;
+
+/// What a layer above keeps for a loop, and the loop destroys.
+class loop_attachment {
+  public:
+    loop_attachment() = default;
+    loop_attachment(const loop_attachment&) = delete;
+    loop_attachment& operator=(const loop_attachment&) = delete;
+    virtual ~loop_attachment() = default;
+};
 
 struct loop_core final : private completion_sink {
     explicit loop_core(const event_loop_options& options);
@@ -93,6 +103,7 @@ struct loop_core final : private completion_sink {
     void root_ended(root_promise& root) noexcept;
 
     std::function<void(std::exception_ptr)> unhandled;
+    std::unique_ptr<loop_attachment> tls; ///< the layer's above; null: none yet
 
   private:
     class running;

@@ -29,6 +29,8 @@ void context::apply_ocsp(const server_settings& settings) {
                                          : ocsp_from_file(settings.ocsp_file());
     if (!ocsp_)
         return;
+    if (settings.identities().size() > 1 || settings.certificate_needed())
+        throw_openssl_error("OCSP", "one response for several certificates", errc::invalid_setting);
     SSL_CTX* const ctx = ctx_.get();
     check_openssl(SSL_CTX_set_tlsext_status_cb(ctx, staple_response), "OCSP");
     check_openssl(SSL_CTX_set_tlsext_status_arg(ctx, this), "OCSP");

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <new>
 
 namespace ringtls::detail {
 namespace {
@@ -39,12 +40,23 @@ std::string ip_text(const ASN1_OCTET_STRING* raw) {
     return std::string("IP:") + text;
 }
 
+/// A text whose bytes are none of its type is its maker's fault, and says so; one that is cut short
+/// for want of memory must not pass for the whole. OpenSSL's errors stay as they were.
+template<class Print>
+std::string printed(Print print) {
+    const bio_handle memory(check_openssl(BIO_new(BIO_s_mem()), "BIO_new"));
+    ERR_set_mark();
+    const bool good = print(memory.get()) >= 0;
+    const bool cut = !good && ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE;
+    ERR_pop_to_mark();
+    if (cut)
+        throw std::bad_alloc();
+    return good ? text_in(memory) : "<invalid>";
+}
+
 /// Escaped like a name's values: a certificate's text is its maker's, not ours.
 std::string printable(const ASN1_STRING* raw) {
-    const bio_handle memory(check_openssl(BIO_new(BIO_s_mem()), "BIO_new"));
-    if (ASN1_STRING_print_ex(memory.get(), raw, ASN1_STRFLGS_RFC2253) < 0)
-        throw_openssl_error("ASN1_STRING_print_ex", ""); // what is there is cut short
-    return text_in(memory);
+    return printed([raw](BIO* to) { return ASN1_STRING_print_ex(to, raw, ASN1_STRFLGS_RFC2253); });
 }
 
 std::vector<std::string> alternative_names(const X509& from) {
@@ -90,10 +102,7 @@ void read_key(const X509& from, certificate& made) {
 } // namespace
 
 std::string name_text(const X509_NAME* name) {
-    const bio_handle memory(check_openssl(BIO_new(BIO_s_mem()), "BIO_new"));
-    if (X509_NAME_print_ex(memory.get(), name, 0, XN_FLAG_RFC2253) < 0)
-        throw_openssl_error("X509_NAME_print_ex", ""); // what is there is cut short
-    return text_in(memory);
+    return printed([name](BIO* to) { return X509_NAME_print_ex(to, name, 0, XN_FLAG_RFC2253); });
 }
 
 bool digest_key(const X509& from, sha256_digest& digest) noexcept {

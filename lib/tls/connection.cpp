@@ -50,7 +50,9 @@ std::uint16_t port_of_peer(const socket& carrier) {
 
 connection::connection(socket transport, std::shared_ptr<const context> settings,
                        const std::string& name)
-    : carrier_(std::move(transport)), tls_(std::move(settings), carrier_.fd(), name) {
+    : carrier_(std::move(transport)),
+      tls_(std::move(settings), carrier_.fd(), name),
+      totals_(carrier_.loop().core(), tls_.socket().counters()) {
     if (tls_.keeps_sessions())
         tls_.use_sessions(port_of_peer(carrier_));
 }
@@ -110,6 +112,8 @@ wait_for connection::attempt(stream_operation& op) {
         ++socket.counters().read_waits;
     if (next == wait_for::writable)
         ++socket.counters().write_waits;
+    if (next == wait_for::notification || next == wait_for::hangup)
+        ++socket.counters().other_waits;
     if (next == wait_for::nothing)
         release(op);
     return next;
@@ -127,10 +131,13 @@ wait_for connection::progress(stream_operation& op) {
         if (const auto first = early_data_first(op); first != wait_for::nothing || op.failed())
             return first;
         const auto step = tls_.handshake();
+        if (tls_.established()) {
+            totals_.note_handshake(tls_.resumed());
+            if (early_abandoned_ && tls_.early_data() != early_data_status::accepted)
+                return fail(op, {errc::early_data_rejected, nullptr});
+        }
         if (step != step::done)
             return step == step::failed ? fail(op, tls_.what()) : want(step);
-        if (early_abandoned_ && tls_.early_data() != early_data_status::accepted)
-            return fail(op, {errc::early_data_rejected, nullptr});
     }
     return perform(op);
 }
@@ -170,6 +177,22 @@ bool connection::deciding() noexcept {
     return false;
 }
 
+/// What one step of a reading call leaves it waiting for.
+wait_for connection::conclude(stream_operation& op, step ended) {
+    switch (ended) {
+    case step::done:
+    case step::closed:
+        return wait_for::nothing;
+    case step::want_read:
+    case step::want_write:
+    case step::want_decision:
+        return want(ended);
+    case step::failed:
+        return fail(op, tls_.what());
+    }
+    return wait_for::nothing;
+}
+
 wait_for connection::want(step what) {
     if (what == step::want_decision) {
         decision_waiter& self = *this;
@@ -190,6 +213,8 @@ wait_for connection::fail(stream_operation& op, const failure& reported) {
     if (sending_failed)
         look_for_alert();
     note_failure(why, !sending_failed);
+    if (!tls_.established())
+        totals_.note_failed_handshake(first_);
     op.fail(first_.code, first_.details);
     return wait_for::nothing;
 }

@@ -20,6 +20,7 @@
 #include "context.hpp"
 #include "decision.hpp"
 #include "engine.hpp"
+#include "loop_totals.hpp"
 
 #include <memory>
 #include <string>
@@ -63,6 +64,7 @@ class connection final : private loop_entry, private decision_waiter {
     wait_for shutdown(stream_operation& op);
     wait_for key_update(stream_operation& op);
     wait_for once_sent(stream_operation& op);
+    wait_for conclude(stream_operation& op, step ended);
     wait_for want(step what);
     [[nodiscard]] bool deciding() noexcept;
     wait_for fail(stream_operation& op, const failure& reported);
@@ -88,6 +90,7 @@ class connection final : private loop_entry, private decision_waiter {
 
     socket carrier_;
     engine tls_;
+    loop_totals::member totals_; ///< after the engine, whose counters it reads at its end
     stream_operation* reader_ = nullptr;
     stream_operation* writer_ = nullptr;
     stream_operation* rider_ = nullptr; ///< a key update beside a write

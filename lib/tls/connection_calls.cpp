@@ -34,19 +34,7 @@ bool is_end_of_tcp(const std::error_code& code) {
 } // namespace
 
 wait_for connection::read(stream_operation& op) {
-    const auto step = read_step(op.into_, op.done_);
-    switch (step) {
-    case step::done:
-    case step::closed:
-        return wait_for::nothing;
-    case step::want_read:
-    case step::want_write:
-    case step::want_decision:
-        return want(step);
-    case step::failed:
-        return fail(op, tls_.what());
-    }
-    return wait_for::nothing;
+    return conclude(op, read_step(op.into_, op.done_));
 }
 
 wait_for connection::read_exactly(stream_operation& op) {
@@ -54,19 +42,12 @@ wait_for connection::read_exactly(stream_operation& op) {
         std::size_t count = 0;
         const auto step = read_step(op.into_.subspan(op.done_), count);
         op.done_ += count;
-        switch (step) {
-        case step::done:
-            break;
-        case step::closed:
+        if (step == step::closed) {
             op.fail(errc::truncated, closed_too_early());
             return wait_for::nothing;
-        case step::want_read:
-        case step::want_write:
-        case step::want_decision:
-            return want(step);
-        case step::failed:
-            return fail(op, tls_.what());
         }
+        if (step != step::done)
+            return conclude(op, step);
         if (op.done_ < op.into_.size() && !op.loop().core().spend())
             return wait_for::next_turn;
     }
@@ -75,19 +56,7 @@ wait_for connection::read_exactly(stream_operation& op) {
 
 wait_for connection::readable(stream_operation& op) {
     settle_write();
-    const auto step = tls_.close_received() ? step::closed : check_key_updates(tls_.peek());
-    switch (step) {
-    case step::done:
-    case step::closed:
-        return wait_for::nothing;
-    case step::want_read:
-    case step::want_write:
-    case step::want_decision:
-        return want(step);
-    case step::failed:
-        return fail(op, tls_.what());
-    }
-    return wait_for::nothing;
+    return conclude(op, tls_.close_received() ? step::closed : check_key_updates(tls_.peek()));
 }
 
 /// The next record's share of the turn is taken before this one is sent: then nothing comes between

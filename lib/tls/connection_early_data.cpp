@@ -38,11 +38,13 @@ wait_for connection::after_early_data(stream_operation& op) {
     return wait_for::nothing;
 }
 
-/// Nobody is left to send it once more: it counts as accepted, and if the server rejects it,
-/// nothing may follow as if it had been there.
+/// Nobody is left to send it once more. While the server has not said whether it takes it, it
+/// counts as accepted, and if the server rejects it, nothing may follow as if it had been there.
 void connection::abandon_early_data(stream_operation& op) noexcept {
     op.under_way_ = false;
-    early_abandoned_ = true;
+    if (tls_.established() && tls_.early_data() != early_data_status::accepted)
+        return;
+    early_abandoned_ = !tls_.established();
     advance(op, op.from_.size());
 }
 
@@ -51,19 +53,7 @@ wait_for connection::read_early(stream_operation& op) {
         op.fail(errc::not_available);
         return wait_for::nothing;
     }
-    const auto step = tls_.read_early_data(op.into_, op.done_);
-    switch (step) {
-    case step::done:
-    case step::closed:
-        return wait_for::nothing;
-    case step::want_read:
-    case step::want_write:
-    case step::want_decision:
-        return want(step);
-    case step::failed:
-        return fail(op, tls_.what());
-    }
-    return wait_for::nothing;
+    return conclude(op, tls_.read_early_data(op.into_, op.done_));
 }
 
 } // namespace ringtls::detail

@@ -109,7 +109,7 @@ void context::apply_pins(bool alone) {
 }
 
 context::context(const server_names& names)
-    : ctx_(make(TLS_server_method())), client_(false), names_(names) {
+    : ctx_(make(TLS_server_method())), client_(false), pins_({}, {}), names_(names) {
     // A ClientHello is all that this one ever sees.
     SSL_CTX_set_info_callback(ctx_.get(), engine::callbacks::info);
     SSL_CTX_set_msg_callback(ctx_.get(), engine::callbacks::message);

@@ -69,6 +69,7 @@ ssl_handle engine::make_ssl(const context& settings) {
     clear_errors();
     ssl_handle made(check_openssl(SSL_new(settings.native()), "SSL_new"));
     check_openssl(SSL_set_ex_data(made.get(), engine_index(), this), "SSL_set_ex_data");
+    SSL_set_msg_callback_arg(made.get(), this);
     // Two BIOs, for each keeps its own answer to whether a call is worth repeating.
     SSL_set0_rbio(made.get(), transport_.make_bio().release());
     SSL_set0_wbio(made.get(), transport_.make_bio().release());
@@ -85,11 +86,15 @@ ssl_handle engine::make_ssl(const context& settings) {
 ///
 /// If that throws, the choice stands, and the next attempt is another try.
 void engine::change_context() {
-    ssl_ = make_ssl(*questions_->choice());
+    auto next = make_ssl(*questions_->choice());
+    bind_sessions(next.get(), questions_->choice()->scope(), questions_->asked_name());
+    ssl_ = std::move(next);
     context_ = questions_->take_choice();
     transport_.replay_input();
-    if (!context_->chooses())
-        transport_.drop_input();
+    if (context_->chooses())
+        return;
+    transport_.drop_input();
+    questions_->forget_hello();
 }
 
 // Every call below finds OpenSSL's error queue empty: SSL_get_error(3) believes whatever it finds
@@ -319,18 +324,23 @@ connection_info engine::info() const {
 }
 
 void engine::callbacks::message(int sent, int /*version*/, int kind, const void* data,
-                                std::size_t size, SSL* ssl, void* /*argument*/) {
-    if (sent != 0 || kind != SSL3_RT_HANDSHAKE || size == 0)
+                                std::size_t size, SSL* /*ssl*/, void* argument) {
+    auto* const self = static_cast<engine*>(argument);
+    if (!self)
+        return;
+    auto& counters = self->transport_.counters();
+    if (kind == SSL3_RT_HEADER)
+        ++(sent != 0 ? counters.records_sent : counters.records_received);
+    if (kind != SSL3_RT_HANDSHAKE || size == 0)
         return;
     const auto type = *static_cast<const unsigned char*>(data);
-    if (type != SSL3_MT_KEY_UPDATE && type != SSL3_MT_CLIENT_HELLO)
-        return;
-    engine* const self = of(ssl);
-    if (self && type == SSL3_MT_KEY_UPDATE)
-        ++self->key_updates_;
-    else if (self && self->questions_)
+    if (type == SSL3_MT_KEY_UPDATE) {
+        ++(sent != 0 ? counters.key_updates_sent : counters.key_updates_received);
+        self->key_updates_ += sent != 0 ? 0 : 1;
+    } else if (type == SSL3_MT_CLIENT_HELLO && sent == 0 && self->questions_) {
         self->questions_->hear(std::span(static_cast<const std::byte*>(data), size),
                                *self->context_);
+    }
 }
 
 int engine::callbacks::client_hello(SSL* ssl, int* alert, void* /*argument*/) {
@@ -345,7 +355,7 @@ int engine::callbacks::client_hello(SSL* ssl, int* alert, void* /*argument*/) {
 
 /// A server that uses the name says so (RFC 6066, section 3).
 int engine::callbacks::server_name(SSL* ssl, int* /*alert*/, void* /*argument*/) {
-    const engine* const self = engine_of(ssl);
+    const engine* const self = of(ssl);
     const bool used = self && self->questions_ && self->questions_->chose();
     return used ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }

@@ -106,9 +106,8 @@ int staple(SSL* to, const ocsp_source& from) noexcept try {
         return SSL_TLSEXT_ERR_NOACK;
     }
     return SSL_TLSEXT_ERR_OK;
-} catch (const std::exception&) {
-    return SSL_TLSEXT_ERR_NOACK; // nothing may pass through C; the client decides whether that will
-                                 // do
+} catch (...) {
+    return SSL_TLSEXT_ERR_NOACK; // nothing may pass through C; the client decides if that will do
 }
 
 staple_verdict verdict_of_staple(SSL* of) {

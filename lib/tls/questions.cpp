@@ -117,6 +117,8 @@ bool questions::was_asked(const context& one) const noexcept {
 int questions::client_hello(const std::shared_ptr<const context>& by, int* alert) noexcept {
     if (state_ == state::quiet && !refusal_ && !was_asked(*by))
         pose([&] { about_hello(by); });
+    else if (by->names() && !refusal_ && !choice_) // it serves nobody itself
+        pose([&] { refuse(SSL_AD_INTERNAL_ERROR, "server names chosen in a circle"); });
     if (refusal_) {
         *alert = alert_;
         return SSL_CLIENT_HELLO_ERROR;
@@ -133,10 +135,16 @@ void questions::about_hello(const std::shared_ptr<const context>& by) {
     if (!hello)
         return refuse(SSL_AD_PROTOCOL_VERSION, "not a ClientHello of TLS 1.2 or newer");
     asked_.push_back(by);
+    asked_name_ = hello->server_name;
     if (by->names())
         look_up(*by->names(), hello->server_name);
     else
         begin(ask_hello(*this, by, *std::move(hello)));
+}
+
+void questions::forget_hello() noexcept {
+    std::vector<std::byte>().swap(hello_);
+    asked_.clear();
 }
 
 void questions::look_up(const name_map& names, const std::string& name) {
@@ -193,9 +201,15 @@ void questions::about_server(const std::shared_ptr<const context>& by,
         seen.der.push_back(der_of(*sk_X509_value(sent, i)));
     }
     found.reset();
-    accepted_ = X509_verify_cert(store) == 1 && by->pins().accept(store);
+    accepted_ = X509_verify_cert(store) == 1;
     found_code_ = X509_STORE_CTX_get_error(store);
     found_depth_ = X509_STORE_CTX_get_error_depth(store);
+    pinned_ = by->pins().accept(store);
+    if (accepted_ && !pinned_) {
+        accepted_ = false;
+        found_code_ = X509_V_ERR_APPLICATION_VERIFICATION;
+        found_depth_ = 0;
+    }
     verified_.reset(X509_STORE_CTX_get1_chain(store));
     if (!accepted_ && found_code_ == X509_V_OK)
         found_code_ = X509_V_ERR_UNSPECIFIED;
@@ -233,7 +247,9 @@ int questions::judge(X509_STORE_CTX* store) noexcept {
         X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
         return 0;
     case verdict::kind::danger_accept:
-        return 1;
+        if (!pinned_)
+            refusal_ = {errc::pin_mismatch, nullptr};
+        return pinned_ ? 1 : 0;
     }
     return 0;
 }

@@ -71,6 +71,10 @@ class questions {
         chose_ = true;
         return std::exchange(choice_, nullptr);
     }
+    /// The name that the client asked for, before a choice.
+    [[nodiscard]] const std::string& asked_name() const noexcept { return asked_name_; }
+    /// No context that could ask about it is left.
+    void forget_hello() noexcept;
     /// Why the handshake was, or is to be, refused.
     [[nodiscard]] const failure& refusal() const noexcept { return refusal_; }
     /// The client's, if its context wants it.
@@ -106,6 +110,7 @@ class questions {
     std::vector<std::shared_ptr<const context>> asked_;
     std::shared_ptr<const context> choice_;
     bool chose_ = false;
+    std::string asked_name_;
     std::string fingerprint_;
 
     std::optional<verdict> verdict_;
@@ -113,6 +118,7 @@ class questions {
     long found_code_ = X509_V_OK;
     int found_depth_ = 0;
     bool accepted_ = false;
+    bool pinned_ = false; ///< or there are no pins
 };
 
 } // namespace ringtls::detail

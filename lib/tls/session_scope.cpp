@@ -76,7 +76,7 @@ void add_store(digest& to, const SSL_CTX* made) {
 template<class Settings>
 void add_verification(digest& to, SSL_CTX* made, const Settings& from) {
     X509_VERIFY_PARAM* const rules = SSL_CTX_get0_param(made);
-    to.add("any purpose", from.accepts_any_purpose());
+    to.add("any purpose", from.accepts_any_purpose()).add("system roots", from.system_roots());
     for (const auto& pin : from.certificate_pins())
         to.add("certificate pin", pin);
     for (const auto& pin : from.public_key_pins())
@@ -94,8 +94,7 @@ void add_verification(digest& to, SSL_CTX* made, const Settings& from) {
 session_scope scope_of(SSL_CTX* made, const client_settings& from) {
     digest sum;
     add_verification(sum, made, from);
-    sum.add("system roots", from.system_roots())
-        .add("oldest", static_cast<std::uint64_t>(SSL_CTX_get_min_proto_version(made)))
+    sum.add("oldest", static_cast<std::uint64_t>(SSL_CTX_get_min_proto_version(made)))
         .add("newest", static_cast<std::uint64_t>(SSL_CTX_get_max_proto_version(made)))
         .add("options", SSL_CTX_get_options(made))
         .add("groups", from.groups())
@@ -115,6 +114,19 @@ session_scope scope_of(SSL_CTX* made, const client_settings& from) {
     if (const X509* const own = SSL_CTX_get0_certificate(made))
         sum.add("own certificate", fingerprint(own, X509_digest));
     return sum.finish();
+}
+
+void bind_sessions(SSL* to, const session_scope& scope, std::string_view server_name) {
+    std::string name(server_name);
+    std::ranges::transform(name, name.begin(), [](unsigned char c) {
+        return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    });
+    digest sum;
+    sum.add("scope", std::string_view(reinterpret_cast<const char*>(scope.data()), scope.size()))
+        .add("server name", name);
+    const auto bound = sum.finish();
+    check_openssl(SSL_set_session_id_context(to, bound.data(), static_cast<unsigned>(bound.size())),
+                  "session id context");
 }
 
 /// What a client had to prove. Servers of a fleet may differ in all else.

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 namespace ringtls::detail {
 
@@ -23,5 +24,9 @@ using session_scope = std::array<std::uint8_t, 32>;
 /// Throws error.
 [[nodiscard]] session_scope scope_of(SSL_CTX* made, const client_settings& from);
 [[nodiscard]] session_scope scope_of(SSL_CTX* made, const server_settings& from);
+
+/// A server that was chosen by the name that a client asked for resumes the sessions of that name
+/// alone (RFC 6066, section 3). Throws error.
+void bind_sessions(SSL* to, const session_scope& scope, std::string_view server_name);
 
 } // namespace ringtls::detail

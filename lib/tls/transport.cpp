@@ -184,7 +184,7 @@ std::ptrdiff_t transport::send(std::span<const std::byte> from, bool more) noexc
         ++counters_.sends;
         if (sent >= 0) {
             full_ = static_cast<std::size_t>(sent) < from.size();
-            kept_ = more && !full_;
+            withheld_ = more && !full_;
             counters_.bytes_sent += static_cast<std::uint64_t>(sent);
             return sent;
         }
@@ -203,7 +203,7 @@ std::ptrdiff_t transport::send(std::span<const std::byte> from, bool more) noexc
 /// else may be under way that could make room. Taking a cork off sends it at once (tcp(7)); sockets
 /// that know no cork keep nothing.
 void transport::push() noexcept {
-    if (!std::exchange(kept_, false))
+    if (!std::exchange(withheld_, false))
         return;
     constexpr int off = 0;
     static_cast<void>(::setsockopt(fd_, IPPROTO_TCP, TCP_CORK, &off, sizeof off));

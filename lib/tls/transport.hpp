@@ -2,7 +2,7 @@
 // What stands between OpenSSL and the socket: a BIO that sends and receives, and never waits.
 #pragma once
 
-#include <ringtls/tls/connection_info.hpp>
+#include <ringtls/tls/counters.hpp>
 
 #include "openssl_handles.hpp"
 
@@ -109,9 +109,9 @@ class transport {
     int fd_;
     write_mode mode_ = write_mode::direct;
     bool more_ = false;
-    bool kept_ = false;    ///< the socket may keep the end of the last send
-    bool drained_ = false; ///< the last receive was short: nothing there until readiness
-    bool full_ = false;    ///< the last send was short: no room until readiness
+    bool withheld_ = false; ///< the socket may keep the end of the last send
+    bool drained_ = false;  ///< the last receive was short: nothing there until readiness
+    bool full_ = false;     ///< the last send was short: no room until readiness
     bool consumed_ = false;
     bool ended_ = false;  ///< the peer's FIN was received
     int read_error_ = 0;  ///< errno of the receive that failed; 0: none has

@@ -17,6 +17,7 @@ inline void print_facts(const ringtls::connection_info& info) {
     print("group:", info.group);
     print("alpn:", info.alpn);
     print("peer:", info.peer ? info.peer->subject : "");
+    print("key:", info.peer ? info.peer->key_fingerprint() : "");
     print("verify:", info.verify_result);
     print("resumed:", info.resumed ? "yes" : "no");
 }

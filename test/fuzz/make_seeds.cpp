@@ -6,6 +6,7 @@
 
 #include <tls/openssl_handles.hpp>
 #include <tls/pem_loader.hpp>
+#include <tls/session.hpp>
 
 #include <cstdio>
 #include <filesystem>
@@ -16,6 +17,9 @@ namespace ringtls::fuzz {
 namespace {
 
 std::filesystem::path top;
+
+/// TLS_AES_128_GCM_SHA256 (RFC 8446, appendix B.4).
+constexpr unsigned char raw_suite[] = {0x13, 0x01};
 
 void save(const std::string& target, const std::string& name, std::string_view content) {
     std::filesystem::create_directories(top / target);
@@ -144,6 +148,34 @@ void save_certificates() {
     OPENSSL_free(der);
 }
 
+/// An honest client's hello, and the session that comes of one.
+void save_sessions() {
+    const detail::ssl_ctx_handle client(SSL_CTX_new(TLS_client_method()));
+    const detail::ssl_handle ssl(SSL_new(client.get()));
+    BIO* const out = BIO_new(BIO_s_mem());
+    SSL_set_bio(ssl.get(), BIO_new(BIO_s_mem()), out);
+    SSL_set_connect_state(ssl.get());
+    static constexpr unsigned char protocols[] = {2, 'h', '2', 4, 'e', 'c', 'h', 'o'};
+    require(SSL_set_tlsext_host_name(ssl.get(), "localhost") == 1 &&
+                SSL_set_alpn_protos(ssl.get(), protocols, sizeof protocols) == 0,
+            "a client can be made");
+    require(SSL_do_handshake(ssl.get()) < 0, "a client waits for the server");
+    const char* sent = nullptr;
+    const auto size = BIO_get_mem_data(out, &sent);
+    constexpr std::size_t header = 5; // the record's
+    require(size > static_cast<long>(header), "a client speaks first");
+    save("client_hello", "honest", {sent + header, static_cast<std::size_t>(size) - header});
+    const detail::ssl_session_handle made(SSL_SESSION_new());
+    require(SSL_SESSION_set_protocol_version(made.get(), TLS1_3_VERSION) == 1 &&
+                SSL_SESSION_set_cipher(made.get(), SSL_CIPHER_find(ssl.get(), raw_suite)) == 1,
+            "a session can be made");
+    const session kept(std::make_shared<const detail::session_state>(
+        detail::session_state{detail::copy_of(made.get()), "localhost", detail::session_scope{}}));
+    const auto whole = kept.serialize();
+    save("session", "empty",
+         {reinterpret_cast<const char*>(whole.bytes().data()), whole.bytes().size()});
+}
+
 void save_names() {
     save("address", "parse-ipv4", raw(0) + "127.0.0.1:443");
     save("address", "parse-ipv6", raw(0) + "[::1]:443");
@@ -172,5 +204,6 @@ int main(int count, char** arguments) {
     save_recordings();
     save_certificates();
     save_names();
+    save_sessions();
     return 0;
 }

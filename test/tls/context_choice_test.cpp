@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The ClientHello chooses a server's context: everything of that one counts, nothing of the other.
 #include "../started.hpp"
-#include "../support/loopback.hpp"
+#include "../support/visit.hpp"
+#include "tls/session.hpp"
 
 #include <ringtls/tls/decisions.hpp>
 
@@ -480,6 +481,31 @@ TEST_CASE("a ClientHello in SSLv2's form is refused where ClientHellos are asked
     int asked = 0;
     CHECK(end_of(hello, asked) == errc::handshake_refused);
     CHECK(asked == 0);
+}
+
+TEST_CASE("a session of one name is not resumed under another, though the keys are the same") {
+    const ticket_keys keys;
+    const server_context one(test::serving().seal_tickets_with(keys));
+    const server_context other(
+        server_settings(test::named_identity("elsewhere")).seal_tickets_with(keys));
+    const server_context names(server_names().add("localhost", one).add("other.example", other));
+    for (const auto version : {tls_version::tls_1_2, tls_version::tls_1_3}) {
+        CAPTURE(static_cast<int>(version));
+        const client_context client(test::only(test::trusting(), version));
+        const auto first = test::visit_once(client, names);
+        REQUIRE(first.session);
+        CHECK(test::visit_with(*first.session, client, names).resumed);
+        // A client that is not ours offers it under another name.
+        event_loop loop;
+        test::stream_pair ends(test::connected_pair(loop), client, names, "other.example");
+        SSL* const ssl = ends.client.native_handle();
+        const auto again = test::visit_once(client, names);
+        REQUIRE(again.session);
+        REQUIRE(SSL_set_session(ssl, again.session->state()->ssl.get()) == 1);
+        test::run_all(loop, test::shake_hands(ends.client), test::shake_hands(ends.server));
+        CHECK(!ends.client.resumed());
+        CHECK(ends.server.info().server_name == "other.example");
+    }
 }
 
 } // namespace ringtls

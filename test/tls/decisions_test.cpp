@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Each decision in each way that it, or the handshake that waits for it, can go.
 #include "../started.hpp"
-#include "../support/loopback.hpp"
+#include "../support/shaken.hpp"
 
 #include <ringtls/tls/decisions.hpp>
 
@@ -706,6 +706,30 @@ TEST_CASE("a verdict overrules OpenSSL's in both directions, downwards only by a
                         [](const server_certificate&) { return verdict::refuse("nor this"); });
     REQUIRE(client.failed);
     CHECK(client.failed->verification()->code == X509_V_ERR_CERT_HAS_EXPIRED);
+}
+
+TEST_CASE("no verdict overrules a pin, and one is told of a pin that does not match") {
+    const auto own = certificate::from_pem(pem::file(test::pki("server.pem"))).front();
+    const auto other = certificate::from_pem(pem::file(test::pki("rsa.pem"))).front();
+    for (const bool trusted : {true, false}) {
+        for (const bool matches : {true, false}) {
+            CAPTURE(trusted);
+            CAPTURE(matches);
+            auto settings =
+                client_settings().trust(pem::file(test::pki(trusted ? "ca.pem" : "other-ca.pem")));
+            settings.pin_public_key((matches ? own : other).key_fingerprint());
+            bool refused = false;
+            settings.on_server_certificate([&refused](const server_certificate& seen) {
+                refused = seen.refused.has_value();
+                return []() -> task<verdict> { co_return verdict::danger_accept(); }();
+            });
+            const auto ended = test::shake(settings, test::serving());
+            CHECK(refused == !(trusted && matches));
+            CHECK(ended.client.failure.has_value() == !matches);
+            if (ended.client.failure)
+                CHECK(ended.client.failure->code() == errc::pin_mismatch);
+        }
+    }
 }
 
 TEST_CASE("a client that accepts anything cannot judge, too") {

@@ -151,6 +151,33 @@ TEST_CASE("a long answer to early data comes whole, though the client reads late
     CHECK(got == data);
 }
 
+TEST_CASE("the context that a ClientHello chooses takes early data as its own") {
+    for (const bool at_once : {true, false}) {
+        CAPTURE(at_once);
+        const client_context client(test::trusting());
+        const server_context chosen(early_serving());
+        event_loop* on = nullptr;
+        auto choosing = test::serving(); // takes none itself
+        choosing.on_client_hello([&](const client_hello&) {
+            return [](server_context use, event_loop* loop) -> task<client_hello_answer> {
+                if (loop)
+                    co_await test::settle(*loop);
+                co_return client_hello_answer::use(use);
+            }(chosen, at_once ? nullptr : on);
+        });
+        const server_context server(choosing);
+        const auto first = visit_once(client, server);
+        REQUIRE(first.session);
+        beginning link(client, server, *first.session);
+        on = &link.loop;
+        link.request_early();
+        CHECK(link.early == request);
+        link.check_status(early_data_status::accepted);
+        CHECK(link.client.resumed());
+        link.check_nothing_left();
+    }
+}
+
 TEST_CASE("it is read in pieces, to its end") {
     beginning link;
     const std::string whole(16384, 'x');

@@ -42,7 +42,7 @@ std::optional<error> outcome(const client_settings& settings, const std::string&
 }
 
 /// X509_V_OK: accepted.
-long verdict(const std::optional<error>& failure) {
+long code_of_verdict(const std::optional<error>& failure) {
     if (!failure)
         return X509_V_OK;
     REQUIRE(failure->verification());
@@ -91,10 +91,10 @@ class other_system_roots {
 TEST_CASE("the authorities of a directory are trusted, whatever else is in it") {
     const auto settings = client_settings().trust_directory(test::pki("trusted"));
     CHECK(!settings.system_roots());
-    CHECK(verdict(outcome(settings)) == X509_V_OK);
+    CHECK(code_of_verdict(outcome(settings)) == X509_V_OK);
     const scratch_directory strangers;
     strangers.write("one.pem", first_in("other-ca.pem").to_pem());
-    CHECK(verdict(outcome(client_settings().trust_directory(strangers.path()))) ==
+    CHECK(code_of_verdict(outcome(client_settings().trust_directory(strangers.path()))) ==
           X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
     strangers.write(".hidden", first_in("ca.pem").to_pem());
     CHECK(outcome(client_settings().trust_directory(strangers.path())));
@@ -136,17 +136,17 @@ TEST_CASE("the authorities in a file, a directory and memory add up") {
                               .trust(file("other-ca.pem"))
                               .trust(pem::text(first_in("client.pem").to_pem()))
                               .trust_directory(test::pki("trusted"));
-    CHECK(verdict(outcome(settings)) == X509_V_OK);
+    CHECK(code_of_verdict(outcome(settings)) == X509_V_OK);
 }
 
 TEST_CASE("the system's roots are trusted if they are asked for, or nobody else is") {
     const other_system_roots roots(test::pki("ca.pem"));
-    CHECK(verdict(outcome(client_settings())) == X509_V_OK);
+    CHECK(code_of_verdict(outcome(client_settings())) == X509_V_OK);
     const auto own = client_settings().trust(file("other-ca.pem"));
-    CHECK(verdict(outcome(own)) == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
+    CHECK(code_of_verdict(outcome(own)) == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
     auto both = own;
     both.trust_system_roots();
-    CHECK(verdict(outcome(both)) == X509_V_OK);
+    CHECK(code_of_verdict(outcome(both)) == X509_V_OK);
     const auto as_client = trusting().identify_as(test::named_identity("client"));
     CHECK(!shake(as_client, test::serving().trust_system_roots().require_client_certificate())
                .server.failure);
@@ -157,14 +157,16 @@ TEST_CASE("the system's roots are trusted if they are asked for, or nobody else 
 TEST_CASE(
     "who is trusted need not be a root, but cannot vouch for others without being an authority") {
     const auto leaf = test::named_identity("deep");
-    CHECK(verdict(outcome(trusting(), leaf)) == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
-    CHECK(verdict(outcome(client_settings().trust(file("between.pem")), leaf)) == X509_V_OK);
-    CHECK(verdict(outcome(client_settings().trust(file("deep.pem")), leaf)) == X509_V_OK);
-    CHECK(verdict(outcome(client_settings().trust(file("between.pem")))) ==
+    CHECK(code_of_verdict(outcome(trusting(), leaf)) ==
+          X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
+    CHECK(code_of_verdict(outcome(client_settings().trust(file("between.pem")), leaf)) ==
+          X509_V_OK);
+    CHECK(code_of_verdict(outcome(client_settings().trust(file("deep.pem")), leaf)) == X509_V_OK);
+    CHECK(code_of_verdict(outcome(client_settings().trust(file("between.pem")))) ==
           X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
     const identity posing(file("impostor-chain.pem"), file("impostor.key"));
     for (const std::string authority : {"server.pem", "ca.pem"})
-        CHECK(verdict(outcome(client_settings().trust(file(authority)), posing)) ==
+        CHECK(code_of_verdict(outcome(client_settings().trust(file(authority)), posing)) ==
               X509_V_ERR_INVALID_CA);
 }
 
@@ -173,27 +175,28 @@ TEST_CASE(
 TEST_CASE(
     "a revoked certificate is refused, and one that its authority's list does not name is not") {
     const auto settings = trusting().check_revocation(file("crl.pem"));
-    CHECK(verdict(outcome(settings)) == X509_V_OK);
-    CHECK(verdict(outcome(settings, "revoked")) == X509_V_ERR_CERT_REVOKED);
-    CHECK(verdict(outcome(trusting(), "revoked")) == X509_V_OK);
+    CHECK(code_of_verdict(outcome(settings)) == X509_V_OK);
+    CHECK(code_of_verdict(outcome(settings, "revoked")) == X509_V_ERR_CERT_REVOKED);
+    CHECK(code_of_verdict(outcome(trusting(), "revoked")) == X509_V_OK);
 }
 
 TEST_CASE("nobody is accepted on a list that ended, nor without the list of each authority") {
-    CHECK(verdict(outcome(trusting().check_revocation(file("stale-crl.pem")))) ==
+    CHECK(code_of_verdict(outcome(trusting().check_revocation(file("stale-crl.pem")))) ==
           X509_V_ERR_CRL_HAS_EXPIRED);
-    CHECK(verdict(outcome(trusting().check_revocation(file("between-crl.pem")))) ==
+    CHECK(code_of_verdict(outcome(trusting().check_revocation(file("between-crl.pem")))) ==
           X509_V_ERR_UNABLE_TO_GET_CRL);
-    CHECK(verdict(outcome(trusting().check_revocation(file("between-crl.pem")), deep())) ==
+    CHECK(code_of_verdict(outcome(trusting().check_revocation(file("between-crl.pem")), deep())) ==
           X509_V_ERR_UNABLE_TO_GET_CRL);
     CHECK(
-        verdict(outcome(
+        code_of_verdict(outcome(
             trusting().check_revocation(file("crl.pem")).check_revocation(file("between-crl.pem")),
             deep())) == X509_V_OK);
-    CHECK(verdict(outcome(
+    CHECK(code_of_verdict(outcome(
               trusting().check_revocation(file("between-crl.pem"), revocation_scope::peer_only),
               deep())) == X509_V_OK);
-    CHECK(verdict(outcome(trusting().check_revocation(file("crl.pem"), revocation_scope::peer_only),
-                          deep())) == X509_V_ERR_UNABLE_TO_GET_CRL);
+    CHECK(code_of_verdict(outcome(
+              trusting().check_revocation(file("crl.pem"), revocation_scope::peer_only), deep())) ==
+          X509_V_ERR_UNABLE_TO_GET_CRL);
 }
 
 TEST_CASE("a file without revocation lists is refused by name") {
@@ -210,7 +213,7 @@ TEST_CASE("a server looks its clients up, too") {
     CHECK(!shake(as_revoked, asking).server.failure);
     auto careful = asking;
     careful.check_revocation(file("crl.pem"));
-    CHECK(verdict(shake(as_revoked, careful).server.failure) == X509_V_ERR_CERT_REVOKED);
+    CHECK(code_of_verdict(shake(as_revoked, careful).server.failure) == X509_V_ERR_CERT_REVOKED);
     CHECK(!shake(trusting().identify_as(test::named_identity("client")), careful).server.failure);
 }
 
@@ -264,11 +267,12 @@ TEST_CASE("a pin does not stand in for the chain, the time or the name") {
     const auto pinned = [](const std::string& name) {
         return trusting().pin_certificate(first_in(name + ".pem").fingerprint());
     };
-    CHECK(verdict(outcome(pinned("expired"), "expired")) == X509_V_ERR_CERT_HAS_EXPIRED);
-    CHECK(verdict(outcome(pinned("elsewhere"), "elsewhere")) == X509_V_ERR_HOSTNAME_MISMATCH);
-    CHECK(verdict(outcome(client_settings()
-                              .trust(file("other-ca.pem"))
-                              .pin_certificate(first_in("server.pem").fingerprint()))) ==
+    CHECK(code_of_verdict(outcome(pinned("expired"), "expired")) == X509_V_ERR_CERT_HAS_EXPIRED);
+    CHECK(code_of_verdict(outcome(pinned("elsewhere"), "elsewhere")) ==
+          X509_V_ERR_HOSTNAME_MISMATCH);
+    CHECK(code_of_verdict(outcome(client_settings()
+                                      .trust(file("other-ca.pem"))
+                                      .pin_certificate(first_in("server.pem").fingerprint()))) ==
           X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
 }
 
@@ -323,49 +327,52 @@ TEST_CASE("what is no SHA-256 is refused as a pin, by its text") {
 // ---- depth, purpose, names ----
 
 TEST_CASE("a chain is refused that is longer than allowed") {
-    CHECK(verdict(outcome(trusting(), deep())) == X509_V_OK);
-    CHECK(verdict(outcome(trusting().verify_depth(1), deep())) == X509_V_OK);
-    CHECK(verdict(outcome(trusting().verify_depth(0), deep())) == X509_V_ERR_CERT_CHAIN_TOO_LONG);
-    CHECK(verdict(outcome(trusting().verify_depth(0))) == X509_V_OK);
-    CHECK(verdict(outcome(trusting().verify_depth(4000000000U), deep())) == X509_V_OK);
+    CHECK(code_of_verdict(outcome(trusting(), deep())) == X509_V_OK);
+    CHECK(code_of_verdict(outcome(trusting().verify_depth(1), deep())) == X509_V_OK);
+    CHECK(code_of_verdict(outcome(trusting().verify_depth(0), deep())) ==
+          X509_V_ERR_CERT_CHAIN_TOO_LONG);
+    CHECK(code_of_verdict(outcome(trusting().verify_depth(0))) == X509_V_OK);
+    CHECK(code_of_verdict(outcome(trusting().verify_depth(4000000000U), deep())) == X509_V_OK);
 }
 
 TEST_CASE("a certificate for another purpose is accepted only by a call with danger in its name") {
     const auto any_name = trusting().danger_accept_any_name();
-    CHECK(verdict(outcome(any_name, "client")) == X509_V_ERR_INVALID_PURPOSE);
+    CHECK(code_of_verdict(outcome(any_name, "client")) == X509_V_ERR_INVALID_PURPOSE);
     auto any_purpose = any_name;
     any_purpose.danger_accept_any_purpose();
-    CHECK(verdict(outcome(any_purpose, "client")) == X509_V_OK);
+    CHECK(code_of_verdict(outcome(any_purpose, "client")) == X509_V_OK);
     const auto asking = test::serving().require_client_certificate(file("ca.pem"));
     const auto as_server = trusting().identify_as(test::named_identity("server"));
-    CHECK(verdict(shake(as_server, asking).server.failure) == X509_V_ERR_INVALID_PURPOSE);
+    CHECK(code_of_verdict(shake(as_server, asking).server.failure) == X509_V_ERR_INVALID_PURPOSE);
 }
 
 TEST_CASE("names are those of the alternative names alone, in ASCII, and addresses are none") {
     const std::string book_shop = "xn--bcher-kva.example";
-    CHECK(verdict(outcome(trusting(), "international", book_shop)) == X509_V_OK);
-    CHECK(verdict(outcome(trusting(), "international", "XN--BCHER-KVA.example.")) == X509_V_OK);
-    CHECK(verdict(outcome(trusting(), "international", "xn--bcher-kvb.example")) ==
+    CHECK(code_of_verdict(outcome(trusting(), "international", book_shop)) == X509_V_OK);
+    CHECK(code_of_verdict(outcome(trusting(), "international", "XN--BCHER-KVA.example.")) ==
+          X509_V_OK);
+    CHECK(code_of_verdict(outcome(trusting(), "international", "xn--bcher-kvb.example")) ==
           X509_V_ERR_HOSTNAME_MISMATCH);
-    CHECK(verdict(outcome(trusting(), "subject-only")) == X509_V_ERR_HOSTNAME_MISMATCH);
-    CHECK(verdict(outcome(trusting(), "address-as-name", "127.0.0.1")) ==
+    CHECK(code_of_verdict(outcome(trusting(), "subject-only")) == X509_V_ERR_HOSTNAME_MISMATCH);
+    CHECK(code_of_verdict(outcome(trusting(), "address-as-name", "127.0.0.1")) ==
           X509_V_ERR_IP_ADDRESS_MISMATCH);
-    CHECK(verdict(outcome(trusting(), "server", "::ffff:127.0.0.1")) ==
+    CHECK(code_of_verdict(outcome(trusting(), "server", "::ffff:127.0.0.1")) ==
           X509_V_ERR_IP_ADDRESS_MISMATCH);
-    CHECK(verdict(outcome(trusting(), "server", "0:0:0:0:0:0:0:1")) == X509_V_OK);
+    CHECK(code_of_verdict(outcome(trusting(), "server", "0:0:0:0:0:0:0:1")) == X509_V_OK);
 }
 
 TEST_CASE("a wildcard is a whole label, and the only one") {
-    CHECK(verdict(outcome(trusting(), "wildcard", "any.wild.example.")) == X509_V_OK);
+    CHECK(code_of_verdict(outcome(trusting(), "wildcard", "any.wild.example.")) == X509_V_OK);
     for (const std::string name : {"wild.example", "a.b.wild.example", "any.wilder.example"}) {
         CAPTURE(name);
-        CHECK(verdict(outcome(trusting(), "wildcard", name)) == X509_V_ERR_HOSTNAME_MISMATCH);
+        CHECK(code_of_verdict(outcome(trusting(), "wildcard", name)) ==
+              X509_V_ERR_HOSTNAME_MISMATCH);
     }
     // The one that matches pa*.wild.example only if part of a label may be wild.
     const std::array<std::string, 1> partial = {"pa*.wild.example"};
     const auto made = self_signed(partial);
-    CHECK(verdict(outcome(client_settings().trust(made.chain), made, "part.wild.example")) ==
-          X509_V_ERR_HOSTNAME_MISMATCH);
+    CHECK(code_of_verdict(outcome(client_settings().trust(made.chain), made,
+                                  "part.wild.example")) == X509_V_ERR_HOSTNAME_MISMATCH);
 }
 
 TEST_CASE("an international name that is not in ASCII is refused with what to do") {
@@ -389,8 +396,8 @@ TEST_CASE("the name goes unchecked only by a call with danger in its name, and i
         shake(settings, server_settings(test::named_identity("elsewhere")), "localhost");
     CHECK(!both.client.failure);
     CHECK(both.server.info.server_name == "localhost");
-    CHECK(verdict(outcome(settings, "elsewhere", "127.0.0.1")) == X509_V_OK);
-    CHECK(verdict(outcome(settings, "expired")) == X509_V_ERR_CERT_HAS_EXPIRED);
+    CHECK(code_of_verdict(outcome(settings, "elsewhere", "127.0.0.1")) == X509_V_OK);
+    CHECK(code_of_verdict(outcome(settings, "expired")) == X509_V_ERR_CERT_HAS_EXPIRED);
     CHECK_THROWS_AS((void)outcome(settings, "elsewhere", "not a name"), error);
 }
 

@@ -29,8 +29,9 @@ class client_settings final : public tls_settings<client_settings>,
         return *this;
     }
     /// Has the application judge each certificate that a server presents, after OpenSSL has
-    /// verified it (SSL_set_retry_verify(3), OpenSSL 3.0.2). A resumed session keeps the verdict
-    /// that it was made under. Not with danger_accept_any_certificate(), which judges nothing. See
+    /// verified it (SSL_set_retry_verify(3), OpenSSL 3.0.2). A session that was
+    /// accepted against OpenSSL's objection is not resumed; another is, without asking again, by
+    /// this context alone. Not with danger_accept_any_certificate(), which judges nothing. See
     /// decisions.hpp.
     client_settings& on_server_certificate(server_certificate_decision ask) {
         verify_ = std::move(ask);

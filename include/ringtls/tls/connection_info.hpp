@@ -4,7 +4,6 @@
 
 #include <ringtls/tls/certificate.hpp>
 
-#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -22,18 +21,6 @@ struct connection_info {
     long verify_code = 0;            ///< X509_V_OK, or X509_V_ERR_...
     std::string verify_result;       ///< its text: "ok"
     std::optional<certificate> peer; ///< the other side's own, if it presented one
-};
-
-/// What a stream's transport has done so far.
-struct stream_counters {
-    std::uint64_t bytes_received = 0; ///< from the socket, encrypted
-    std::uint64_t bytes_sent = 0;
-    std::uint64_t receives = 0;    ///< recv(2) calls
-    std::uint64_t sends = 0;       ///< send(2) calls
-    std::uint64_t read_waits = 0;  ///< times OpenSSL wanted to read, and an operation waited
-    std::uint64_t write_waits = 0; ///< times it wanted to write
-    std::uint64_t spills =
-        0; ///< times that output went to a buffer of ours, for the socket was full
 };
 
 } // namespace ringtls

@@ -63,8 +63,8 @@ class client_hello_answer {
     /// Goes on with the context that asked.
     [[nodiscard]] static client_hello_answer proceed() noexcept { return client_hello_answer(); }
     /// Goes on with another one, all settings of which take effect, as if the stream had been made
-    /// with it; session tickets are made and accepted by it alone. If it has a decision for
-    /// ClientHellos itself, that one is asked next, unless it was before.
+    /// with it; sessions are resumed under the name that they were made for. If it has a decision
+    /// for ClientHellos itself, that one is asked next, unless it was before.
     [[nodiscard]] static client_hello_answer use(const server_context& context) noexcept;
     /// Ends the handshake with errc::handshake_refused.
     [[nodiscard]] static client_hello_answer refuse(refusal_alert with) noexcept;
@@ -86,19 +86,21 @@ struct server_certificate {
     std::string server_name;                 ///< that the stream was given
     std::vector<certificate> chain;          ///< as it was sent, the server's own first
     std::vector<std::vector<std::byte>> der; ///< the same
-    std::optional<verification>
-        refused; ///< OpenSSL's first objection, name included; none: it accepts
+    /// OpenSSL's first objection, or that it is none of those pinned; none: it is accepted. What
+    /// OpenSSL had not come to by then, signatures and the name among it, was not looked at.
+    std::optional<verification> refused;
 };
 
 /// What a client makes of a server's certificate. Without a name for it, a refusal by OpenSSL
 /// cannot be overruled.
 class verdict {
   public:
-    /// OpenSSL's own: if it refused, errc::verify_failed with its reason.
+    /// OpenSSL's own: if it refused, errc::verify_failed with its reason; errc::pin_mismatch.
     [[nodiscard]] static verdict as_found() noexcept { return verdict(); }
     /// Ends the handshake with errc::verify_failed and this reason, whatever OpenSSL found.
     [[nodiscard]] static verdict refuse(std::string reason);
-    /// Accepts it, whatever OpenSSL found. connection_info::verify_code tells that still.
+    /// Accepts it, whatever OpenSSL found or did not look at: only pins still count.
+    /// connection_info::verify_code tells what OpenSSL found.
     [[nodiscard]] static verdict danger_accept() noexcept;
 
   private:

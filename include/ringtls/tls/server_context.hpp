@@ -3,8 +3,8 @@
 #pragma once
 
 #include <ringtls/tls/settings.hpp>
-#include <ringtls/tls/trust.hpp>
 #include <ringtls/tls/ticket_keys.hpp>
+#include <ringtls/tls/trust.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -73,7 +73,8 @@ class server_settings final : public tls_settings<server_settings>,
         return *this;
     }
     /// Staples the OCSP response in this file (DER) for clients that ask (RFC 6066, section 8).
-    /// Read when the context is made: errc::invalid_setting if it is none.
+    /// Read when the context is made: errc::invalid_setting if it is none, or if the server has
+    /// more than one certificate.
     server_settings& staple_ocsp_file(std::string path) {
         ocsp_file_ = std::move(path);
         return *this;
@@ -162,8 +163,8 @@ class server_context {
     /// OpenSSL's reason. And what a passphrase_callback throws.
     explicit server_context(const server_settings& settings);
     /// Serves each client by the context that its server name maps to (server_names.hpp), all of
-    /// whose settings take effect; session tickets are made and accepted by it alone. Throws error
-    /// with errc::invalid_setting and the name as its subject.
+    /// whose settings take effect; sessions are resumed under the name they were made for. Throws
+    /// error with errc::invalid_setting and the name as its subject.
     explicit server_context(const server_names& names);
 
     /// The SSL_CTX, owned by this object. What is changed through it is the caller's to answer for.

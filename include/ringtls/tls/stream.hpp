@@ -6,6 +6,7 @@
 #include <ringtls/tls/channel_binding.hpp>
 #include <ringtls/tls/client_context.hpp>
 #include <ringtls/tls/connection_info.hpp>
+#include <ringtls/tls/counters.hpp>
 #include <ringtls/tls/replayable.hpp>
 #include <ringtls/tls/secret.hpp>
 #include <ringtls/tls/server_context.hpp>
@@ -68,9 +69,9 @@ class stream {
     void resume(const ringtls::session& with);
 
     /// Completes when the connection is established and, on a client, the server's certificate
-    /// accepted: otherwise errc::verify_failed. Waits for decisions (decisions.hpp), and fails with
-    /// what they throw. After a cancel or time-out it may be awaited again
-    /// and goes on where it was. Occupies both directions.
+    /// accepted: otherwise errc::verify_failed, pin_mismatch or ocsp_refused. Waits for decisions
+    /// (decisions.hpp), and fails with what they throw. After a cancel or time-out it may be
+    /// awaited again and goes on where it was. Occupies both directions.
     [[nodiscard]] handshake_operation handshake();
 
     /// Completes with the number of bytes read, at least 1: what one record holds, or the buffer

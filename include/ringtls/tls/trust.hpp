@@ -20,8 +20,7 @@ enum class revocation_scope {
 /// What a client demands of servers' certificates, and a server of its clients'. A chain has to end
 /// in a certificate that is trusted here (RFC 5280, section 6), a root's, another authority's or
 /// the peer's own, to be valid now, and to be made for the peer's part: TLS server or TLS client
-/// (section 4.2.1.12). Everything is read when a context
-/// is made, and nothing afterwards.
+/// (section 4.2.1.12). Everything but the system's roots is read when a context is made.
 template<class Derived>
 class trust_settings {
   public:
