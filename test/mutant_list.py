@@ -344,6 +344,8 @@ MUTANTS = [Mutant(*each) for each in [
      ("loop/file_watcher",)),
     ("counters: those of streams that are gone stay", "lib/tls/loop_totals.cpp",
      "    totals_.past_.streams += counters_;\n", "", ("tls/counters",)),
+    ("policy: the server's order of ciphers decides", CONTEXT,
+     "SSL_OP_CIPHER_SERVER_PREFERENCE | ", "", ("tls/policy",)),
     ("segments: the records of a write say that more follows", TRANSPORT,
      "(more ? MSG_MORE : 0)", "0", ("tls/segments",)),
     ("segments: a write that waits for its next turn leaves nothing behind", CALLS,

@@ -156,7 +156,7 @@ TEST_CASE("the intermediate preset has six ciphers in TLS 1.2, all with forward 
                               "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:");
     const auto old = shake(test::only(test::trusting(), tls_version::tls_1_2),
                            test::serving().preset(tls_preset::intermediate));
-    CHECK(old.client.info.cipher == "ECDHE-ECDSA-AES256-GCM-SHA384");
+    CHECK(old.client.info.cipher == "ECDHE-ECDSA-AES128-GCM-SHA256");
     const auto weak = shake(
         test::only(test::trusting(), tls_version::tls_1_2).ciphers("ECDHE-ECDSA-AES128-SHA256"),
         test::serving().preset(tls_preset::intermediate));
@@ -173,6 +173,29 @@ TEST_CASE("what is set after a preset changes it") {
     CHECK(changed.minimum_version() == tls_version::tls_1_2);
     CHECK(changed.groups() == "P-256");
     CHECK(changed.ciphersuites() == settings.ciphersuites());
+}
+
+TEST_CASE("the server's order of ciphers decides, but for a client that prefers ChaCha20") {
+    const auto cipher = [](const std::string& suites, const std::string& ciphers,
+                           tls_version version) {
+        auto client = test::only(test::trusting(), version);
+        client.ciphersuites(suites).ciphers(ciphers);
+        auto server = test::only(test::serving(), version);
+        server
+            .ciphersuites("TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:"
+                          "TLS_CHACHA20_POLY1305_SHA256")
+            .ciphers("ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256:"
+                     "ECDHE-ECDSA-CHACHA20-POLY1305");
+        return test::shake(client, server).client.info.cipher;
+    };
+    const std::string aes = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384";
+    const std::string aes_1_2 = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384";
+    CHECK(cipher(aes, aes_1_2, tls_version::tls_1_3) == "TLS_AES_256_GCM_SHA384");
+    CHECK(cipher(aes, aes_1_2, tls_version::tls_1_2) == "ECDHE-ECDSA-AES256-GCM-SHA384");
+    CHECK(cipher("TLS_CHACHA20_POLY1305_SHA256:" + aes, aes_1_2, tls_version::tls_1_3) ==
+          "TLS_CHACHA20_POLY1305_SHA256");
+    CHECK(cipher(aes, "ECDHE-ECDSA-CHACHA20-POLY1305:" + aes_1_2, tls_version::tls_1_2) ==
+          "ECDHE-ECDSA-CHACHA20-POLY1305");
 }
 
 } // namespace ringtls
