@@ -31,7 +31,8 @@ class limits {
 
     /// The earlier one counts if a deadline is set twice.
     limits& until(loop_clock::time_point deadline) noexcept {
-        deadline_ = deadline_ && *deadline_ < deadline ? *deadline_ : deadline;
+        if (!deadline_ || deadline < *deadline_)
+            deadline_ = deadline;
         return *this;
     }
     /// A second token takes the first one's place.
