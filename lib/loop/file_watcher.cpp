@@ -111,6 +111,7 @@ class file_watch {
 
 bool file_watch::accept() {
     std::vector<file_mark> now;
+    now.reserve(paths_.size());
     for (const auto& path : paths_)
         now.push_back(mark_of(path));
     return std::exchange(marks_, now) != now;

@@ -241,6 +241,7 @@ std::string client_hello::ja4() const {
     auto own_ciphers = without_grease(ciphers);
     const auto own_versions = without_grease(versions);
     std::vector<std::uint16_t> types;
+    types.reserve(extensions.size());
     for (const auto& each : extensions)
         types.push_back(each.type);
     types = without_grease(types);

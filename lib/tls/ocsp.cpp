@@ -112,7 +112,7 @@ int staple(SSL* to, const ocsp_source& from) noexcept try {
 
 staple_verdict verdict_of_staple(SSL* of) {
     const unsigned char* der = nullptr;
-    const long size = SSL_get_tlsext_status_ocsp_resp(of, &der);
+    const long size = SSL_get_tlsext_status_ocsp_resp(of, static_cast<void*>(&der));
     if (size <= 0 || !der)
         return staple_verdict::missing;
     const response_handle response(d2i_OCSP_RESPONSE(nullptr, &der, size));
