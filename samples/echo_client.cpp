@@ -15,6 +15,7 @@
 #include <cinttypes>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <span>
 #include <stdexcept>
 #include <stop_token>
@@ -83,6 +84,8 @@ options parse(int argc, char** argv) {
     const auto operands = line.parse(argc, argv, {"HOST", "PORT"});
     o.host = operands[0];
     o.port = sample::parse_port_operand(operands[1]);
+    if (o.key_log && !std::getenv("SSLKEYLOGFILE"))
+        throw sample::usage_error("--key-log: SSLKEYLOGFILE is not set");
     if (o.cert.empty() != o.key.empty())
         throw sample::usage_error(o.key.empty() ? "--cert needs --key" : "--key needs --cert");
     return o;

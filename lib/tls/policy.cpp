@@ -88,7 +88,7 @@ void apply_groups(SSL_CTX* ctx, const std::string& list) {
         }
         usable.append(usable.empty() || tuple.empty() ? "" : "/").append(tuple);
     }
-    if (!accepts(ctx, set_groups, usable))
+    if (usable.empty() || !accepts(ctx, set_groups, usable)) // none would be OpenSSL's default
         throw_openssl_error("groups", list, errc::invalid_setting);
 }
 
