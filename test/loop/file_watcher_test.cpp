@@ -9,6 +9,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <stop_token>
 #include <string>
 
@@ -31,9 +32,10 @@ struct linked : scratch {
     }
 };
 
-task<> wait_for_change(file_watcher& files, bool& changed) {
+/// The flag may be forgotten by whoever started this.
+task<> wait_for_change(file_watcher& files, std::shared_ptr<bool> changed) {
     co_await files.change();
-    changed = true;
+    *changed = true;
 }
 
 task<> turn(event_loop& loop) {
@@ -43,13 +45,13 @@ task<> turn(event_loop& loop) {
 
 /// Whether what is done is noticed, at once and no later.
 bool notices(file_watcher& files, event_loop& loop, const std::function<void()>& what) {
-    bool changed = false;
+    const auto changed = std::make_shared<bool>(false);
     loop.spawn(wait_for_change(files, changed));
     loop.run(turn(loop));
-    CHECK_FALSE(changed);
+    CHECK_FALSE(*changed);
     what();
     loop.run(turn(loop));
-    return changed;
+    return *changed;
 }
 
 } // namespace
@@ -96,17 +98,17 @@ TEST_CASE("what happens beside the file is no change of it") {
     in.put("watched", "one");
     event_loop loop;
     file_watcher files(loop, {in.path("watched")});
-    bool changed = false;
+    const auto changed = std::make_shared<bool>(false);
     loop.spawn(wait_for_change(files, changed));
     loop.run(turn(loop));
     for (int i = 0; i < 10; ++i) {
         in.put("other", std::to_string(i));
         loop.run(turn(loop));
     }
-    CHECK_FALSE(changed);
+    CHECK_FALSE(*changed);
     in.put("watched", "other");
     loop.run();
-    CHECK(changed);
+    CHECK(*changed);
 }
 
 TEST_CASE("a change between two waits is not lost") {
@@ -115,9 +117,9 @@ TEST_CASE("a change between two waits is not lost") {
     event_loop loop;
     file_watcher files(loop, {in.path("watched")});
     in.put("watched", "other");
-    bool changed = false;
+    const auto changed = std::make_shared<bool>(false);
     loop.run(wait_for_change(files, changed));
-    CHECK(changed);
+    CHECK(*changed);
     CHECK_FALSE(files.accept());
     in.put("watched", "another");
     CHECK(files.accept());
