@@ -5,8 +5,9 @@
 #   sh bench/run.sh [quick] [WORD...]
 #
 # quick: fewer rounds and settings, under five minutes. Words: only comparisons whose names contain
-# one of them. ROUNDS in the environment: other than five, or three when quick. Installs what it needs, builds in release mode in build/bench, and writes results.md,
-# results.json and plots into bench/ (into build/bench when quick, or when words are given).
+# one of them. ROUNDS in the environment: other than five, or three when quick. Installs what it
+# needs, builds in release mode in build/bench, and writes results.md, results.json and plots into
+# bench/ (into build/bench when quick, or when words are given).
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)

@@ -7,12 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <filesystem>
 #include <set>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 namespace ringtls {
@@ -130,9 +130,8 @@ void file_watch::watch_directories() {
         if (const int watch = ::inotify_add_watch(fd_.get(), directory.c_str(), events); watch >= 0)
             now.insert(watch);
     for (const int watch : watches_)
-        if (!now.contains(watch))
-            static_cast<void>(
-                ::inotify_rm_watch(fd_.get(), watch)); // the directory may be gone, too
+        if (!now.contains(watch)) // the directory may be gone, and the watch with it
+            static_cast<void>(::inotify_rm_watch(fd_.get(), watch));
     watches_ = std::move(now);
 }
 

@@ -2,7 +2,7 @@
 #include "pem_loader.hpp"
 
 #include "failure.hpp"
-#include "secret.hpp"
+#include "secret_text.hpp"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -32,7 +32,7 @@ struct passphrase_request {
     const passphrase_callback& from;
     std::string_view name;
     bool asked = false;
-    secret answer{};
+    secret_text answer{};
     std::exception_ptr thrown = nullptr;
 };
 

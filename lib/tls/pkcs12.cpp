@@ -3,7 +3,7 @@
 
 #include "failure.hpp"
 #include "identity_writer.hpp"
-#include "secret.hpp"
+#include "secret_text.hpp"
 
 #include <openssl/err.h>
 #include <openssl/pkcs12.h>
@@ -37,7 +37,7 @@ struct content {
 
 content open_bundle(PKCS12* bundle, const std::string& name, const std::string& subject,
                     const passphrase_callback& passphrase) {
-    detail::secret answer;
+    detail::secret_text answer;
     if (passphrase)
         answer.assign(passphrase(name));
     EVP_PKEY* key = nullptr;

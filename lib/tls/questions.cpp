@@ -48,14 +48,6 @@ failure without_memory() noexcept {
     return {std::make_error_code(std::errc::not_enough_memory), nullptr};
 }
 
-std::vector<std::byte> der_of(X509& from) {
-    const int size = check_openssl(i2d_X509(&from, nullptr), "i2d_X509");
-    std::vector<std::byte> der(static_cast<std::size_t>(size));
-    auto* out = reinterpret_cast<unsigned char*>(der.data());
-    check_openssl(i2d_X509(&from, &out), "i2d_X509");
-    return der;
-}
-
 } // namespace
 
 // ---- what is common to all questions ----
@@ -196,10 +188,8 @@ void questions::about_server(const std::shared_ptr<const context>& by,
     ringtls::server_certificate seen;
     seen.server_name = server_name;
     const auto* const sent = X509_STORE_CTX_get0_untrusted(store);
-    for (int i = 0; i < sk_X509_num(sent); ++i) {
+    for (int i = 0; i < sk_X509_num(sent); ++i)
         seen.chain.push_back(read_certificate(*sk_X509_value(sent, i)));
-        seen.der.push_back(der_of(*sk_X509_value(sent, i)));
-    }
     found.reset();
     accepted_ = X509_verify_cert(store) == 1;
     found_code_ = X509_STORE_CTX_get_error(store);

@@ -658,8 +658,8 @@ TEST_CASE("a verdict sees the chain and OpenSSL's own") {
                 REQUIRE(seen.chain.size() == 2);
                 CHECK(seen.chain[0].subject == "CN=localhost");
                 CHECK(seen.chain[1].subject == "CN=ringtls test authority");
-                REQUIRE(seen.der.size() == 2);
-                CHECK(seen.der[0].front() == std::byte{0x30});
+                REQUIRE(seen.chain.size() == 2);
+                CHECK(seen.chain[0].der.front() == 0x30);
                 CHECK(!seen.refused);
                 return verdict::as_found();
             },

@@ -5,7 +5,7 @@
 #include <ringtls/tls/pem.hpp>
 
 #include <tls/pem_loader.hpp>
-#include <tls/secret.hpp>
+#include <tls/secret_text.hpp>
 
 #include <openssl/ssl.h>
 
@@ -93,8 +93,8 @@ TEST_CASE("a key that is not encrypted asks for nothing") {
 }
 
 TEST_CASE("a secret is wiped when it goes, and so is what it came from") {
-    alignas(detail::secret) std::array<char, sizeof(detail::secret)> storage{};
-    auto* const kept = new (storage.data()) detail::secret();
+    alignas(detail::secret_text) std::array<char, sizeof(detail::secret_text)> storage{};
+    auto* const kept = new (storage.data()) detail::secret_text();
     std::string given = "tiny key";
     kept->assign(std::move(given));
     CHECK(kept->text() == "tiny key");
@@ -104,7 +104,7 @@ TEST_CASE("a secret is wiped when it goes, and so is what it came from") {
                std::string_view::npos;
     };
     CHECK(holds());
-    kept->~secret();
+    kept->~secret_text();
     CHECK(!holds());
 }
 

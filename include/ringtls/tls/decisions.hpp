@@ -83,9 +83,8 @@ using client_hello_decision = std::function<task<client_hello_answer>(const clie
 struct server_certificate {
     server_certificate() = default;
 
-    std::string server_name;                 ///< that the stream was given
-    std::vector<certificate> chain;          ///< as it was sent, the server's own first
-    std::vector<std::vector<std::byte>> der; ///< the same
+    std::string server_name;        ///< that the stream was given
+    std::vector<certificate> chain; ///< as it was sent, the server's own first
     /// OpenSSL's first objection, or that it is none of those pinned; none: it is accepted. What
     /// OpenSSL had not come to by then, signatures and the name among it, was not looked at.
     std::optional<verification> refused;

@@ -8,12 +8,12 @@
 
 namespace ringtls::detail {
 
-class secret {
+class secret_text {
   public:
-    secret() = default;
-    secret(const secret&) = delete;
-    secret& operator=(const secret&) = delete;
-    ~secret() { wipe(text_); }
+    secret_text() = default;
+    secret_text(const secret_text&) = delete;
+    secret_text& operator=(const secret_text&) = delete;
+    ~secret_text() { wipe(text_); }
 
     /// Takes it over; a short text is copied by that, so what it came from is wiped.
     void assign(std::string&& text) {
