@@ -102,7 +102,8 @@ wait_for connection::attempt(stream_operation& op) {
         socket.now_readable();
     if ((op.ready_events() & ~POLLIN) != 0)
         socket.now_writable();
-    socket.grant_receives();
+    socket.grant_receives(tls_.established() ? transport::receives_per_attempt
+                                             : transport::receives_per_handshake_attempt);
     auto next = progress(op);
     if (!tend_spill() && next != wait_for::nothing)
         next = wait_for::next_turn; // to look again: nothing will leave any more

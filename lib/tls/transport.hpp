@@ -34,8 +34,10 @@ class transport {
     /// OpenSSL takes a ClientHello of 128 KiB.
     static constexpr std::size_t kept_bound = 196608;
 
-    /// Many times what an honest peer makes one attempt need.
+    /// Many times what an honest peer makes one attempt need. A handshake needs more: since OpenSSL
+    /// 3.2 it reads no further than each record's header, and then its body.
     static constexpr int receives_per_attempt = 4;
+    static constexpr int receives_per_handshake_attempt = 32;
 
     explicit transport(int fd) noexcept : fd_(fd) {}
     transport(const transport&) = delete;
@@ -60,7 +62,7 @@ class transport {
 
     /// Grants one attempt's receives. Past them it is silent, and paused(), so that a peer that
     /// always has more cannot keep OpenSSL, and with it this thread, in one call.
-    void grant_receives() noexcept { receives_left_ = receives_per_attempt; }
+    void grant_receives(int most) noexcept { receives_left_ = most; }
     [[nodiscard]] bool paused() const noexcept { return receives_left_ == 0 && !drained_; }
 
     /// Whether anything was received, or its end, since this was last asked.

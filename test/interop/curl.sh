@@ -32,7 +32,9 @@ for version in 1.2 1.3; do
     expect 0 "$@" --data-binary "@$work/upload" --header Expect: "$site/echo"
     cmp "$work/upload" "$work/out"
     expect 22 "$@" "$site/nowhere"
-    [ ! -s "$work/server.err" ] || fail 'the server complained'
+    # Newer ones leave this answer's connection without close_notify.
+    ! grep -qv 'read: truncated: connection ended without close_notify$' "$work/server.err" ||
+        fail 'the server complained'
 
     expect 60 "$@" --cacert "$pki/other-ca.pem" "$site/hello"
     server_said 'unknown ca'

@@ -147,8 +147,10 @@ TEST_CASE("a handshake's deadline is for all of it, however often it makes progr
             const auto start = on.clock.now();
             const auto ended = co_await as_result(one.handshake().within(500s));
             check_late(ended, on.clock.now() - start, 500s);
-            CHECK(one.counters().bytes_received > 40);
         }(link, link.end(by_client)));
+        // A ClientHello with a post-quantum key alone takes longer: then the client gets nothing.
+        const auto there = link.client.counters().bytes_received;
+        CHECK(there + link.server.counters().bytes_received > 40);
         end(link);
     }
 }
