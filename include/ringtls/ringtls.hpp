@@ -5,8 +5,10 @@
 #include <ringtls/base/error.hpp>
 #include <ringtls/base/result.hpp>
 #include <ringtls/coro/as_result.hpp>
+#include <ringtls/coro/stoppable_work.hpp>
 #include <ringtls/coro/task.hpp>
 #include <ringtls/coro/when_all.hpp>
+#include <ringtls/coro/when_any.hpp>
 #include <ringtls/loop/event_loop.hpp>
 #include <ringtls/loop/file_watcher.hpp>
 #include <ringtls/net/address.hpp>

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// What operations promise of the heap: nothing is allocated to wait, to be limited, or to end.
+// What operations promise of the heap: nothing is allocated to wait, to be limited, or to end; and
+// what those do that run several tasks: a frame each.
 #include "../descriptors.hpp"
 
 #include <ringtls/coro/as_result.hpp>
+#include <ringtls/coro/when_any.hpp>
 #include <ringtls/loop/event_loop.hpp>
 
 #include <doctest/doctest.h>
@@ -17,6 +19,7 @@ using namespace std::chrono_literals;
 namespace {
 
 std::size_t allocations = 0;
+std::size_t freed = 0;
 
 } // namespace
 
@@ -28,10 +31,11 @@ std::size_t allocations = 0;
     throw std::bad_alloc();
 }
 [[gnu::noinline]] void operator delete(void* place) noexcept {
+    freed += place ? 1 : 0;
     std::free(place);
 }
 [[gnu::noinline]] void operator delete(void* place, std::size_t /*size*/) noexcept {
-    std::free(place);
+    operator delete(place);
 }
 
 namespace {
@@ -122,4 +126,22 @@ TEST_CASE("An operation whose deadline is disarmed by its own end allocates noth
     }());
     source.request_stop();
     loop.run();
+}
+
+TEST_CASE("when_any costs a frame each besides its own, one for all, and a stop state") {
+    event_loop loop;
+    loop.run([&]() -> task<> {
+        const auto first = [&loop](std::stop_token) -> task<> { co_await loop.yield(); };
+        const auto second = [&loop](std::stop_token) -> task<> {
+            co_await loop.yield();
+            co_await loop.yield();
+        };
+        for (int i = 0; i < warm_up; ++i) {
+            const auto before = allocations;
+            const auto live_before = allocations - freed;
+            co_await ringtls::when_any(first, second);
+            CHECK(allocations - before <= 1 + 2 + 2 + 1);
+            CHECK(allocations - freed == live_before);
+        }
+    }());
 }
