@@ -11,6 +11,7 @@
 #include <ringtls/coro/when_any.hpp>
 #include <ringtls/loop/event_loop.hpp>
 #include <ringtls/loop/file_watcher.hpp>
+#include <ringtls/loop/task_group.hpp>
 #include <ringtls/net/address.hpp>
 #include <ringtls/net/connect.hpp>
 #include <ringtls/net/listener.hpp>

@@ -6,6 +6,7 @@
 #include <ringtls/coro/as_result.hpp>
 #include <ringtls/coro/when_any.hpp>
 #include <ringtls/loop/event_loop.hpp>
+#include <ringtls/loop/task_group.hpp>
 
 #include <doctest/doctest.h>
 
@@ -126,6 +127,25 @@ TEST_CASE("An operation whose deadline is disarmed by its own end allocates noth
     }());
     source.request_stop();
     loop.run();
+}
+
+TEST_CASE("A group's task costs a frame besides its own, and leaves nothing when it has ended") {
+    event_loop loop;
+    loop.run([&]() -> task<> {
+        ringtls::task_group group(loop);
+        for (int i = 0; i < rounds; ++i) {
+            const auto before = allocations;
+            const auto live_before = allocations - freed;
+            group.spawn([&loop](std::stop_token) -> task<> { co_await loop.yield(); });
+            co_await loop.yield(); // it begins
+            CHECK(group.size() == 1);
+            co_await loop.yield(); // it ends
+            co_await loop.yield();
+            CHECK(group.size() == 0);
+            CHECK(allocations - before <= 2);
+            CHECK(allocations - freed == live_before);
+        }
+    }());
 }
 
 TEST_CASE("when_any costs a frame each besides its own, one for all, and a stop state") {
