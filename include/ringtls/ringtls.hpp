@@ -12,6 +12,7 @@
 #include <ringtls/loop/event_loop.hpp>
 #include <ringtls/loop/file_watcher.hpp>
 #include <ringtls/loop/task_group.hpp>
+#include <ringtls/loop/with_limits.hpp>
 #include <ringtls/net/address.hpp>
 #include <ringtls/net/connect.hpp>
 #include <ringtls/net/listener.hpp>

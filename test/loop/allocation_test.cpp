@@ -7,6 +7,7 @@
 #include <ringtls/coro/when_any.hpp>
 #include <ringtls/loop/event_loop.hpp>
 #include <ringtls/loop/task_group.hpp>
+#include <ringtls/loop/with_limits.hpp>
 
 #include <doctest/doctest.h>
 
@@ -161,6 +162,22 @@ TEST_CASE("when_any costs a frame each besides its own, one for all, and a stop 
             const auto live_before = allocations - freed;
             co_await ringtls::when_any(first, second);
             CHECK(allocations - before <= 1 + 2 + 2 + 1);
+            CHECK(allocations - freed == live_before);
+        }
+    }());
+}
+
+TEST_CASE("with_limits costs a frame besides the work's own, and a stop state") {
+    event_loop loop;
+    loop.run([&]() -> task<> {
+        const auto work = [&loop](std::stop_token stop) -> task<> {
+            co_await loop.yield().cancel_on(stop);
+        };
+        for (int i = 0; i < warm_up; ++i) {
+            const auto before = allocations;
+            const auto live_before = allocations - freed;
+            co_await ringtls::within(loop, 1h, work);
+            CHECK(allocations - before <= 3);
             CHECK(allocations - freed == live_before);
         }
     }());
