@@ -31,6 +31,7 @@ PKCS12 = "lib/tls/pkcs12.cpp"
 POLICY = "lib/tls/policy.cpp"
 QUESTIONS = "lib/tls/questions.cpp"
 READER = "lib/tls/certificate_reader.cpp"
+SOCKET_FILE = "lib/net/socket_file.cpp"
 TRANSPORT = "lib/tls/transport.cpp"
 TRUST = "lib/tls/trust.cpp"
 
@@ -584,6 +585,35 @@ MUTANTS = [Mutant(*each) for each in [
     ("listener: a connection that failed while it waited is passed over", LISTENER,
      "    if (code == EAGAIN || code == EINTR || is_of_the_connection(code))",
      "    if (code == EAGAIN || code == EINTR)", ("net/listener",)),
+    ("listener: a pause grows", LISTENER,
+     "std::min(2 * pause, longest_pause)", "shortest_pause", ("net/accept_pressure",)),
+    ("listener: a pause is bounded", LISTENER,
+     "std::min(2 * pause, longest_pause)", "2 * pause", ("net/accept_pressure",)),
+    ("listener: whoever calls next is in the pause", LISTENER,
+     "    if (from_->pressure.present && loop().now() < from_->ask_again)\n        return pause();\n", "",
+     ("net/accept_pressure",)),
+    ("listener: an episode of pressure is told once", LISTENER,
+     "    if (!begins)\n        return;\n", "", ("net/accept_pressure",)),
+    ("listener: a connection ends an episode of pressure", LISTENER,
+     "    from_->relieved();\n    accepted_.emplace", "    accepted_.emplace", ("net/accept_pressure",)),
+    ("listener: an empty queue ends an episode of pressure", LISTENER,
+     "    from_->relieved();\n    if (code", "    if (code", ("net/accept_pressure",)),
+    ("listener: what ends accept() ends its pause", LISTENER,
+     "    loop().core().forget(alarm_);\n", "", ("net/accept_pressure",)),
+    ("listener: IPv6 alone unless both are asked for", LISTENER,
+     "!options.is_dual_stack(), at", "false, at", ("net/listener",)),
+    ("listener: what is adopted does not block", LISTENER,
+     "flags | O_NONBLOCK", "flags", ("net/listener",)),
+    ("listener: only what listens is adopted", LISTENER,
+     " || option(SO_ACCEPTCONN) == 0", "", ("net/listener", "net/activation")),
+    ("listener: a file with a listener is not stale", SOCKET_FILE,
+     "    if (knock(at) != ECONNREFUSED)\n", "    if (knock(at) == 0)\n", ("net/unix_listener",)),
+    ("listener: what is not a socket is not removed", SOCKET_FILE,
+     "    if (!S_ISSOCK(facts.st_mode))\n", "    if (false)\n", ("net/unix_listener",)),
+    ("listener: removes its own file, and no other", SOCKET_FILE,
+     "    if (same(facts_of(path_), facts_))\n        ", "    ", ("net/unix_listener",)),
+    ("listener: permissions are set", LISTENER,
+     "    if (options.mode())\n        check(", "    if (false)\n        check(", ("net/unix_listener",)),
     ("operation: no memory for a poll fails it", OPERATION,
      "        withdraw();\n        fail(std::make_error_code(std::errc::not_enough_memory));\n"
      "        return false;",

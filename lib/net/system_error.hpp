@@ -15,16 +15,18 @@ namespace ringtls::detail {
     return {code, std::system_category()};
 }
 
-/// Details that only name what is concerned.
-[[nodiscard]] inline std::shared_ptr<const error_details> concerning(std::string subject) {
+/// Details that only name what is concerned, and what the code's own text leaves open.
+[[nodiscard]] inline std::shared_ptr<const error_details> concerning(std::string subject,
+                                                                     std::string reason = {}) {
     auto details = std::make_shared<error_details>();
     details->subject = std::move(subject);
+    details->reason = std::move(reason);
     return details;
 }
 
 [[nodiscard]] inline error system_failure(int code, std::string_view operation,
-                                          std::string subject = {}) {
-    return {system_code(code), operation, concerning(std::move(subject))};
+                                          std::string subject = {}, std::string reason = {}) {
+    return {system_code(code), operation, concerning(std::move(subject), std::move(reason))};
 }
 
 } // namespace ringtls::detail
