@@ -12,6 +12,7 @@ class Mutant(NamedTuple):
     tests: tuple
 
 
+ACTIVATION = "lib/net/activation.cpp"
 CALLS = "lib/tls/connection_calls.cpp"
 CONNECTION = "lib/tls/connection.cpp"
 CERTIFICATE = "lib/tls/certificate.cpp"
@@ -614,6 +615,12 @@ MUTANTS = [Mutant(*each) for each in [
      "    if (same(facts_of(path_), facts_))\n        ", "    ", ("net/unix_listener",)),
     ("listener: permissions are set", LISTENER,
      "    if (options.mode())\n        check(", "    if (false)\n        check(", ("net/unix_listener",)),
+    ("activation: only for the process that is meant", ACTIVATION,
+     " || *process != static_cast<std::uint64_t>(::getpid())", "", ("net/activation",)),
+    ("activation: descriptors are closed on exec", ACTIVATION,
+     "F_SETFD, FD_CLOEXEC", "F_SETFD, 0", ("net/activation",)),
+    ("activation: as many names as descriptors", ACTIVATION,
+     "    if (names.size() != sockets)\n", "    if (names.size() < sockets)\n", ("net/activation",)),
     ("operation: no memory for a poll fails it", OPERATION,
      "        withdraw();\n        fail(std::make_error_code(std::errc::not_enough_memory));\n"
      "        return false;",

@@ -13,6 +13,7 @@
 #include <ringtls/loop/file_watcher.hpp>
 #include <ringtls/loop/task_group.hpp>
 #include <ringtls/loop/with_limits.hpp>
+#include <ringtls/net/activation.hpp>
 #include <ringtls/net/address.hpp>
 #include <ringtls/net/connect.hpp>
 #include <ringtls/net/listener.hpp>
