@@ -13,6 +13,7 @@ class Mutant(NamedTuple):
 
 
 ACTIVATION = "lib/net/activation.cpp"
+ADDRESS = "lib/net/address.cpp"
 CALLS = "lib/tls/connection_calls.cpp"
 CONNECTION = "lib/tls/connection.cpp"
 CERTIFICATE = "lib/tls/certificate.cpp"
@@ -615,6 +616,16 @@ MUTANTS = [Mutant(*each) for each in [
      "    if (same(facts_of(path_), facts_))\n        ", "    ", ("net/unix_listener",)),
     ("listener: permissions are set", LISTENER,
      "    if (options.mode())\n        check(", "    if (false)\n        check(", ("net/unix_listener",)),
+    ("address: @ begins an abstract name", ADDRESS,
+     "rest.starts_with(abstract_mark) ?", "false ?", ("net/address",)),
+    ("address: a path that begins with @ is told from an abstract name", ADDRESS,
+     'path.starts_with(abstract_mark) ? "./" + path : path', "path", ("net/address",)),
+    ("address: and may be as long as any other", ADDRESS,
+     'path.starts_with("./@") ? path.substr(2) : path', "path", ("net/address",)),
+    ("address: zeros are part of an abstract name", ADDRESS,
+     "(raw.sun_path + 1, size_ - path_offset - 1)", "(raw.sun_path + 1)", ("net/address",)),
+    ("listener: an abstract name has no file", LISTENER,
+     " && !at.is_abstract() && ", " && ", ("net/unix_listener",)),
     ("activation: only for the process that is meant", ACTIVATION,
      " || *process != static_cast<std::uint64_t>(::getpid())", "", ("net/activation",)),
     ("activation: descriptors are closed on exec", ACTIVATION,

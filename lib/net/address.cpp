@@ -19,6 +19,8 @@ namespace ringtls {
 namespace {
 
 constexpr std::string_view unix_prefix = "unix:";
+constexpr char abstract_mark = '@';
+constexpr std::size_t path_offset = offsetof(sockaddr_un, sun_path);
 
 static_assert(sizeof(sockaddr_storage) <= 128);
 
@@ -84,8 +86,10 @@ address::address(std::string_view ip, std::uint16_t port) {
 }
 
 address address::parse(std::string_view text) {
-    if (text.starts_with(unix_prefix))
-        return unix_path(text.substr(unix_prefix.size()));
+    if (text.starts_with(unix_prefix)) {
+        const auto rest = text.substr(unix_prefix.size());
+        return rest.starts_with(abstract_mark) ? unix_abstract(rest.substr(1)) : unix_path(rest);
+    }
     const auto colon = text.rfind(':');
     if (colon == std::string_view::npos)
         refuse(text);
@@ -98,15 +102,30 @@ address address::parse(std::string_view text) {
     return {host, parse_port(text.substr(colon + 1), text)};
 }
 
+/// A path that begins like an abstract name is kept without the "./" that tells it from one, so
+/// that it may be as long as any other.
 address address::unix_path(std::string_view path) {
     sockaddr_un raw{};
-    if (path.empty() || path.size() > sizeof raw.sun_path ||
-        path.find('\0') != std::string_view::npos)
+    const auto kept = path.starts_with("./@") ? path.substr(2) : path;
+    if (kept.empty() || kept.size() > sizeof raw.sun_path ||
+        kept.find('\0') != std::string_view::npos)
         refuse(std::string(unix_prefix).append(path));
     raw.sun_family = AF_UNIX;
-    std::copy(path.begin(), path.end(), raw.sun_path);
+    std::copy(kept.begin(), kept.end(), raw.sun_path);
     address made;
-    made.size_ = std::min(offsetof(sockaddr_un, sun_path) + path.size() + 1, sizeof raw);
+    made.size_ = std::min(path_offset + kept.size() + 1, sizeof raw);
+    std::memcpy(made.storage_.data(), &raw, made.size_);
+    return made;
+}
+
+address address::unix_abstract(std::string_view name) {
+    sockaddr_un raw{};
+    if (name.size() >= sizeof raw.sun_path)
+        refuse(std::string(unix_prefix).append(1, abstract_mark).append(name));
+    raw.sun_family = AF_UNIX;
+    std::copy(name.begin(), name.end(), raw.sun_path + 1);
+    address made;
+    made.size_ = path_offset + 1 + name.size();
     std::memcpy(made.storage_.data(), &raw, made.size_);
     return made;
 }
@@ -135,6 +154,11 @@ enum address::family address::family() const noexcept {
     }
 }
 
+bool address::is_abstract() const noexcept {
+    return family() == family::unix_path && size_ > path_offset &&
+           storage_[path_offset] == std::byte(0);
+}
+
 std::uint16_t address::port() const noexcept {
     switch (family()) {
     case family::ipv4:
@@ -150,7 +174,10 @@ std::uint16_t address::port() const noexcept {
 std::string address::host() const {
     if (family() == family::unix_path) {
         const auto raw = view<sockaddr_un>(storage_);
-        return {raw.sun_path, strnlen(raw.sun_path, sizeof raw.sun_path)};
+        if (is_abstract())
+            return std::string(1, abstract_mark).append(raw.sun_path + 1, size_ - path_offset - 1);
+        const std::string path(raw.sun_path, strnlen(raw.sun_path, sizeof raw.sun_path));
+        return path.starts_with(abstract_mark) ? "./" + path : path;
     }
     char text[NI_MAXHOST] = {};
     const int result = getnameinfo(raw(), static_cast<socklen_t>(size_), text, sizeof text, nullptr,

@@ -66,7 +66,7 @@ void set_options(int fd, const address& at, const listen_options& options) {
 }
 
 bool has_file(const address& at) {
-    return at.family() == address::family::unix_path && !at.host().empty();
+    return at.family() == address::family::unix_path && !at.is_abstract() && !at.host().empty();
 }
 
 void bind_to(detail::listener_state& made, const address& at, const listen_options& options) {

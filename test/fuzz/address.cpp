@@ -19,7 +19,7 @@ address from_kernel(std::span<const std::uint8_t> raw) {
 
 address made_from(input all) {
     const unsigned how = all.byte();
-    switch (how % 4) {
+    switch (how % 5) {
     case 0:
         return address::parse(text(all.rest()));
     case 1: {
@@ -28,6 +28,8 @@ address made_from(input all) {
     }
     case 2:
         return address::unix_path(text(all.rest()));
+    case 4:
+        return address::unix_abstract(text(all.rest()));
     default:
         return from_kernel(all.rest());
     }

@@ -73,8 +73,9 @@ TEST_CASE("An interface is named by its number too, which is how some are writte
 }
 
 TEST_CASE("What to_string() writes, parse() reads") {
-    for (const char* text : {"127.0.0.1:0", "0.0.0.0:65535", "[::]:1", "[2001:db8::1]:443",
-                             "unix:/run/echo.sock", "unix:relative"}) {
+    for (const char* text :
+         {"127.0.0.1:0", "0.0.0.0:65535", "[::]:1", "[2001:db8::1]:443", "unix:/run/echo.sock",
+          "unix:relative", "unix:@name", "unix:@", "unix:@@", "unix:./@relative"}) {
         CAPTURE(text);
         CHECK(address::parse(text).to_string() == text);
     }
@@ -145,6 +146,55 @@ TEST_CASE("A unix path has at most 108 bytes") {
     CHECK_THROWS_AS(static_cast<void>(address::unix_path("")), error);
 }
 
+TEST_CASE("An abstract name has no path, and any bytes, at most 107 of them") {
+    using namespace std::string_view_literals;
+    for (const auto name : {"name"sv, ""sv, "a\0b"sv, "\0"sv, "@"sv, "/run/x"sv, "\n"sv}) {
+        const auto at = address::unix_abstract(name);
+        CHECK(at.family() == address::family::unix_path);
+        CHECK(at.is_abstract());
+        CHECK(at.port() == 0);
+        CHECK(at.host() == "@" + std::string(name));
+        CHECK(at.to_string() == "unix:@" + std::string(name));
+        CHECK(address::parse(at.to_string()) == at);
+        CHECK(address::from(at.raw(), at.raw_size()) == at);
+        CHECK(at.raw_size() == sizeof(sa_family_t) + 1 + name.size());
+    }
+    CHECK(address::unix_abstract("a\0"sv) != address::unix_abstract("a"));
+    CHECK(address::unix_abstract("a") != address::unix_path("a"));
+    const std::string longest(107, 'n');
+    CHECK(address::unix_abstract(longest).host() == "@" + longest);
+    CHECK_THROWS_AS(static_cast<void>(address::unix_abstract(longest + "n")), error);
+    CHECK(refuses("unix:@" + longest + "n"));
+}
+
+TEST_CASE("A path that begins with @ is told from an abstract name, however long it is") {
+    for (const std::size_t size : {1, 107, 108}) {
+        const std::string path(size, '@');
+        const auto at = address::unix_path(path);
+        CHECK_FALSE(at.is_abstract());
+        CHECK(at.to_string() == "unix:./" + path);
+        CHECK(address::parse(at.to_string()) == at);
+        CHECK(address::unix_path(at.host()) == at);
+    }
+    CHECK(refuses("unix:./@" + std::string(108, 'p')));
+    CHECK(address::unix_path("././@").host() == "././@");
+}
+
+TEST_CASE("The kernel knows the abstract names that this makes") {
+    using namespace std::string_view_literals;
+    for (const auto tail : {""sv, "\0x"sv}) {
+        const auto at = address::unix_abstract("ringtls-test-" + std::to_string(::getpid()) +
+                                               std::string(tail));
+        const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        REQUIRE(::bind(fd, at.raw(), static_cast<socklen_t>(at.raw_size())) == 0);
+        sockaddr_storage raw{};
+        socklen_t known = sizeof raw;
+        REQUIRE(::getsockname(fd, reinterpret_cast<sockaddr*>(&raw), &known) == 0);
+        CHECK(address::from(reinterpret_cast<const sockaddr*>(&raw), known) == at);
+        ::close(fd);
+    }
+}
+
 TEST_CASE("The kernel's form of an address is read and given back") {
     for (const auto& at :
          {address("192.0.2.1", 80), address("2001:db8::7", 443), address::unix_path("/a/b")}) {
@@ -184,6 +234,7 @@ TEST_CASE("A unix socket without a name has an empty path") {
         address::from(reinterpret_cast<const sockaddr*>(&raw), offsetof(sockaddr_un, sun_path));
     CHECK(at.family() == address::family::unix_path);
     CHECK(at.host().empty());
+    CHECK_FALSE(at.is_abstract());
 }
 
 TEST_CASE("The kernel's form of another family, or cut short, is refused") {

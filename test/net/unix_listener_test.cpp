@@ -83,6 +83,36 @@ TEST_CASE("A listener listens on a unix path") {
     CHECK(accepted.local_address() == s.at);
 }
 
+TEST_CASE("A listener listens on an abstract name, of which no file is left") {
+    event_loop loop;
+    const auto at = address::unix_abstract("ringtls-test-" + std::to_string(::getpid()));
+    for (int round = 0; round < 2; ++round) {
+        auto listening = listener::bind(loop, at, listen_options().mode(0600).remove_stale());
+        CHECK(listening.local_address() == at);
+        const auto client = connect_to(at);
+        const auto accepted = loop.run([](listener& from) -> task<ringtls::socket> {
+            co_return co_await from.accept();
+        }(listening));
+        CHECK(accepted.local_address() == at);
+        CHECK(accepted.peer_address().host().empty());
+        CHECK_FALSE(std::filesystem::exists(at.host()));
+        try {
+            static_cast<void>(listener::bind(loop, at, stale_removed));
+            FAIL("did not throw");
+        } catch (const error& refused) {
+            CHECK(refused.code() == std::errc::address_in_use);
+        }
+    }
+}
+
+TEST_CASE("A listener without a name is given an abstract one by the kernel") {
+    event_loop loop;
+    const sockaddr unnamed = {AF_UNIX, {}};
+    const auto listening = listener::bind(loop, address::from(&unnamed, sizeof unnamed.sa_family));
+    CHECK(listening.local_address().is_abstract());
+    static_cast<void>(connect_to(listening.local_address()));
+}
+
 TEST_CASE("A unix path in a directory that is not there is refused, and named") {
     event_loop loop;
     const auto at = address::unix_path("/no-such-directory/socket");
