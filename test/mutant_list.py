@@ -33,6 +33,7 @@ PKCS12 = "lib/tls/pkcs12.cpp"
 POLICY = "lib/tls/policy.cpp"
 QUESTIONS = "lib/tls/questions.cpp"
 READER = "lib/tls/certificate_reader.cpp"
+SOCKET = "lib/net/socket.cpp"
 SOCKET_FILE = "lib/net/socket_file.cpp"
 TRANSPORT = "lib/tls/transport.cpp"
 TRUST = "lib/tls/trust.cpp"
@@ -626,6 +627,10 @@ MUTANTS = [Mutant(*each) for each in [
      "(raw.sun_path + 1, size_ - path_offset - 1)", "(raw.sun_path + 1)", ("net/address",)),
     ("listener: an abstract name has no file", LISTENER,
      " && !at.is_abstract() && ", " && ", ("net/unix_listener",)),
+    ("socket: keep-alive is turned on", SOCKET,
+     "    set(fd_, SOL_SOCKET, SO_KEEPALIVE, 1);\n", "", ("net/socket",)),
+    ("socket: options out of range are refused", SOCKET,
+     "number < least || number > most", "number < least", ("net/socket",)),
     ("activation: only for the process that is meant", ACTIVATION,
      " || *process != static_cast<std::uint64_t>(::getpid())", "", ("net/activation",)),
     ("activation: descriptors are closed on exec", ACTIVATION,

@@ -2,6 +2,7 @@
 #include <ringtls/net/socket.hpp>
 
 #include "../descriptors.hpp"
+#include "../support/plain_sockets.hpp"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -10,14 +11,20 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <chrono>
+#include <limits>
+#include <stdexcept>
 #include <type_traits>
 #include <utility>
+
+using namespace std::chrono_literals;
 
 namespace {
 
 using ringtls::address;
 using ringtls::error;
 using ringtls::event_loop;
+using ringtls::test::option_of;
 using ringtls::test::socket_ends;
 
 bool is_open(int fd) {
@@ -25,10 +32,19 @@ bool is_open(int fd) {
 }
 
 int no_delay_of(int fd) {
-    int value = -1;
-    socklen_t size = sizeof value;
-    REQUIRE(::getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &size) == 0);
-    return value;
+    return option_of(fd, IPPROTO_TCP, TCP_NODELAY);
+}
+
+/// What a call that has to be refused is refused with.
+template<class Call>
+error refusal(Call call) {
+    try {
+        call();
+    } catch (const error& refused) {
+        CHECK(refused.operation() == "setsockopt");
+        return refused;
+    }
+    throw std::logic_error("not refused");
 }
 
 } // namespace
@@ -143,4 +159,63 @@ TEST_CASE("no_delay() is nothing to a unix socket, and an error on a closed one"
     } catch (const error& failure) {
         CHECK(failure.code() == std::errc::bad_file_descriptor);
     }
+}
+
+TEST_CASE("keep_alive() sets all that TCP has to know") {
+    event_loop loop;
+    auto ends = socket_ends::tcp_pair();
+    const ringtls::socket a(loop, ends.a.release());
+    CHECK(option_of(a.fd(), SOL_SOCKET, SO_KEEPALIVE) == 0);
+    a.keep_alive(30s, 7s, 5);
+    CHECK(option_of(a.fd(), SOL_SOCKET, SO_KEEPALIVE) == 1);
+    CHECK(option_of(a.fd(), IPPROTO_TCP, TCP_KEEPIDLE) == 30);
+    CHECK(option_of(a.fd(), IPPROTO_TCP, TCP_KEEPINTVL) == 7);
+    CHECK(option_of(a.fd(), IPPROTO_TCP, TCP_KEEPCNT) == 5);
+    CHECK_NOTHROW(a.keep_alive(32767s, 32767s, 127));
+}
+
+TEST_CASE("keep_alive() out of range is refused by name, and changes nothing") {
+    event_loop loop;
+    auto ends = socket_ends::tcp_pair();
+    const ringtls::socket a(loop, ends.a.release());
+    const auto idle = option_of(a.fd(), IPPROTO_TCP, TCP_KEEPIDLE);
+    for (const auto bad : {-1s, 0s, 32768s, std::chrono::seconds::max()}) {
+        const auto first = refusal([&] { a.keep_alive(bad, 1s, 1); });
+        CHECK(first.code() == std::errc::invalid_argument);
+        CHECK(first.subject() == "keep-alive idle");
+        CHECK(refusal([&] { a.keep_alive(1s, bad, 1); }).subject() == "keep-alive interval");
+    }
+    for (const int bad : {-1, 0, 128})
+        CHECK(refusal([&] { a.keep_alive(1s, 1s, bad); }).subject() == "keep-alive count");
+    CHECK(option_of(a.fd(), SOL_SOCKET, SO_KEEPALIVE) == 0);
+    CHECK(option_of(a.fd(), IPPROTO_TCP, TCP_KEEPIDLE) == idle);
+}
+
+TEST_CASE("user_timeout() bounds what stays unacknowledged") {
+    event_loop loop;
+    auto ends = socket_ends::tcp_pair();
+    const ringtls::socket a(loop, ends.a.release());
+    a.user_timeout(12345ms);
+    CHECK(option_of(a.fd(), IPPROTO_TCP, TCP_USER_TIMEOUT) == 12345);
+    a.user_timeout(0ms);
+    CHECK(option_of(a.fd(), IPPROTO_TCP, TCP_USER_TIMEOUT) == 0);
+    constexpr std::chrono::milliseconds most(std::numeric_limits<int>::max());
+    for (const auto bad : {-1ms, most + 1ms, std::chrono::milliseconds::max()}) {
+        const auto refused = refusal([&] { a.user_timeout(bad); });
+        CHECK(refused.code() == std::errc::invalid_argument);
+        CHECK(refused.subject() == "user timeout");
+    }
+    CHECK_NOTHROW(a.user_timeout(most));
+}
+
+TEST_CASE("Options of TCP are nothing to a unix socket, and an error on a closed one") {
+    event_loop loop;
+    auto ends = socket_ends::unix_pair();
+    const ringtls::socket a(loop, ends.a.release());
+    CHECK_NOTHROW(a.keep_alive(1s, 1s, 1));
+    CHECK_NOTHROW(a.user_timeout(1ms));
+    CHECK(option_of(a.fd(), SOL_SOCKET, SO_KEEPALIVE) == 0);
+    const ringtls::socket none(loop, -1);
+    CHECK(refusal([&] { none.keep_alive(1s, 1s, 1); }).code() == std::errc::bad_file_descriptor);
+    CHECK(refusal([&] { none.user_timeout(1ms); }).code() == std::errc::bad_file_descriptor);
 }

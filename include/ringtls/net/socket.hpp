@@ -5,6 +5,7 @@
 #include <ringtls/loop/event_loop.hpp>
 #include <ringtls/net/address.hpp>
 
+#include <chrono>
 #include <utility>
 
 namespace [[gnu::visibility("default")]] ringtls {
@@ -38,6 +39,17 @@ class socket {
     /// TCP_NODELAY (tcp(7)): small writes leave at once. On for every socket that listener and
     /// connect make. Nothing on a unix socket. Throws error with the system's code.
     void no_delay(bool on) const;
+
+    /// Has TCP ask a silent peer whether it is still there (SO_KEEPALIVE, tcp(7)): first after
+    /// idle, then each interval, and end the connection with ETIMEDOUT after count unanswered
+    /// questions. 1 to 32,767 s and 1 to 127. Nothing on a unix socket. Throws error with EINVAL
+    /// that names what is out of range, or the system's code.
+    void keep_alive(std::chrono::seconds idle, std::chrono::seconds interval, int count) const;
+
+    /// How long what was sent may stay unacknowledged before the connection ends with ETIMEDOUT
+    /// (TCP_USER_TIMEOUT, tcp(7), RFC 5482); 0: as the system says. Nothing on a unix socket.
+    /// Throws error as keep_alive() does.
+    void user_timeout(std::chrono::milliseconds time) const;
 
   private:
     event_loop* loop_;
