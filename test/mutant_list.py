@@ -15,6 +15,7 @@ class Mutant(NamedTuple):
 ACTIVATION = "lib/net/activation.cpp"
 ADDRESS = "lib/net/address.cpp"
 CALLS = "lib/tls/connection_calls.cpp"
+CONNECTING = "lib/net/connecting.cpp"
 CONNECTION = "lib/tls/connection.cpp"
 CERTIFICATE = "lib/tls/certificate.cpp"
 CONTEXT = "lib/tls/context.cpp"
@@ -631,6 +632,25 @@ MUTANTS = [Mutant(*each) for each in [
      "    set(fd_, SOL_SOCKET, SO_KEEPALIVE, 1);\n", "", ("net/socket",)),
     ("socket: options out of range are refused", SOCKET,
      "number < least || number > most", "number < least", ("net/socket",)),
+    ("connect: a readiness that means nothing is no connection", CONNECTING,
+     "    if (::getpeername(carrier.fd(), reinterpret_cast<sockaddr*>(&peer), &peer_size) == 0)\n",
+     "    ::getpeername(carrier.fd(), reinterpret_cast<sockaddr*>(&peer), &peer_size);\n    if (code == 0)\n",
+     ("net/connect",)),
+    ("connect: a socket that has hung up is waited for no longer", CONNECTING,
+     " || (events & (POLLERR | POLLHUP)) != 0", "", ("net/connect",)),
+    ("connect: from its source", CONNECTING,
+     "    if (!source)\n        return {};\n", "    if (source)\n        return {};\n",
+     ("net/connect_options",)),
+    ("connect: the kernel chooses the source's port late", CONNECTING,
+     "source->port() == 0", "source->port() != 0", ("net/connect_options",)),
+    ("connect: through its interface", CONNECTING,
+     "    if (!name.empty() && ", "    if (name.empty() && ", ("net/connect_options",)),
+    ("connect: a source of another family is refused", CONNECTING,
+     "    if (source && source->family() != to.family())\n", "    if (false)\n",
+     ("net/connect_options",)),
+    ("connect: Fast Open if it is asked for", CONNECTING,
+     "    if (options.uses_fast_open())\n", "    if (!options.uses_fast_open())\n",
+     ("net/fast_open", "net/connect_options")),
     ("activation: only for the process that is meant", ACTIVATION,
      " || *process != static_cast<std::uint64_t>(::getpid())", "", ("net/activation",)),
     ("activation: descriptors are closed on exec", ACTIVATION,

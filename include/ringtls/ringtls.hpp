@@ -16,6 +16,7 @@
 #include <ringtls/net/activation.hpp>
 #include <ringtls/net/address.hpp>
 #include <ringtls/net/connect.hpp>
+#include <ringtls/net/connect_options.hpp>
 #include <ringtls/net/listener.hpp>
 #include <ringtls/net/resolver.hpp>
 #include <ringtls/net/socket.hpp>

@@ -4,6 +4,8 @@
 #include "../descriptors.hpp"
 #include "../skip.hpp"
 #include "../started.hpp"
+#include "../support/full_listener.hpp"
+#include "../support/plain_sockets.hpp"
 
 #include <ringtls/coro/as_result.hpp>
 #include <ringtls/net/listener.hpp>
@@ -12,8 +14,8 @@
 #include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -22,7 +24,6 @@
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 using namespace std::chrono_literals;
 
@@ -36,6 +37,8 @@ using ringtls::listener;
 using ringtls::result;
 using ringtls::task;
 using ringtls::test::descriptor;
+using ringtls::test::full_listener;
+using ringtls::test::open_descriptors;
 using ringtls::test::started;
 
 const address anywhere("127.0.0.1", 0);
@@ -44,39 +47,14 @@ task<result<ringtls::socket>> try_connect(event_loop& loop, address to) {
     co_return co_await as_result(ringtls::connect(loop, to));
 }
 
-std::size_t open_descriptors() {
-    std::size_t count = 0;
-    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd"))
-        ++count;
-    return count;
-}
-
-/// A listener that has no room for another connection, so that connecting to it takes forever.
-class full_listener {
-  public:
-    explicit full_listener(event_loop& loop)
-        : listener_(listener::bind(loop, anywhere, ringtls::listen_options().backlog(0))) {
-        const auto at = listener_.local_address();
-        for (int i = 0; i < 64 && !full_; ++i) {
-            descriptor next(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-            static_cast<void>(
-                ::connect(next.fd(), at.raw(), static_cast<socklen_t>(at.raw_size())));
-            pollfd look = {next.fd(), POLLOUT, 0};
-            full_ = ::poll(&look, 1, 0) == 0;
-            connections_.push_back(std::move(next));
-        }
-    }
-    [[nodiscard]] bool full() const noexcept { return full_; }
-    [[nodiscard]] address at() const { return listener_.local_address(); }
-
-  private:
-    listener listener_;
-    std::vector<descriptor> connections_;
-    bool full_ = false;
-};
-
 /// What TCP_NODELAY is refused with; 0: it is not.
 int no_delay_refusal = 0;
+
+/// How often getpeername(2) is to say that the socket is not connected, and how often it did.
+int unconnected = 0;
+int denials = 0;
+/// Whether SO_ERROR is 0, whatever happened.
+bool no_socket_error = false;
 
 } // namespace
 
@@ -89,6 +67,25 @@ extern "C" int setsockopt(int fd, int level, int name, const void* value, sockle
     static const auto real =
         reinterpret_cast<decltype(&setsockopt)>(::dlsym(RTLD_NEXT, "setsockopt"));
     return real(fd, level, name, value, size);
+}
+extern "C" int getsockopt(int fd, int level, int name, void* value, socklen_t* size) noexcept {
+    static const auto real =
+        reinterpret_cast<decltype(&getsockopt)>(::dlsym(RTLD_NEXT, "getsockopt"));
+    const int result = real(fd, level, name, value, size);
+    if (no_socket_error && level == SOL_SOCKET && name == SO_ERROR)
+        *static_cast<int*>(value) = 0;
+    return result;
+}
+extern "C" int getpeername(int fd, sockaddr* peer, socklen_t* size) noexcept {
+    if (unconnected > 0) {
+        --unconnected;
+        ++denials;
+        errno = ENOTCONN;
+        return -1;
+    }
+    static const auto real =
+        reinterpret_cast<decltype(&getpeername)>(::dlsym(RTLD_NEXT, "getpeername"));
+    return real(fd, peer, size);
 }
 
 TEST_CASE("connect() completes with a connected socket, with TCP_NODELAY on") {
@@ -135,6 +132,44 @@ TEST_CASE("connect() where nobody listens fails with the system's code, and name
     CHECK(refused.error().code() == std::errc::connection_refused);
     CHECK(refused.error().operation() == "connect");
     CHECK(refused.error().subject() == at->to_string());
+}
+
+TEST_CASE("A readiness that means nothing is not taken for a connection") {
+    event_loop loop;
+    auto listening = listener::bind(loop, anywhere);
+    unconnected = 3;
+    denials = 0;
+    const auto made = loop.run(try_connect(loop, listening.local_address()));
+    CHECK(made.has_value());
+    CHECK(denials == 3);
+}
+
+TEST_CASE("A socket that has hung up is no connection, although it has no error to tell") {
+    event_loop loop;
+    std::optional<address> at;
+    {
+        const auto closed = listener::bind(loop, anywhere);
+        at = closed.local_address();
+    }
+    const auto before = open_descriptors();
+    no_socket_error = true;
+    const auto refused = loop.run(try_connect(loop, *at));
+    no_socket_error = false;
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().code() == std::errc::not_connected);
+    CHECK(refused.error().subject() == at->to_string());
+    CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("A unix listener whose queue is full is told at once") {
+    event_loop loop;
+    const auto at = address::unix_abstract("ringtls-test-" + std::to_string(::getpid()));
+    const auto listening = listener::bind(loop, at, ringtls::listen_options().backlog(0));
+    const auto first = loop.run(try_connect(loop, at));
+    CHECK(first.has_value());
+    const auto second = loop.run(try_connect(loop, at));
+    REQUIRE_FALSE(second.has_value());
+    CHECK(second.error().code() == std::errc::resource_unavailable_try_again);
 }
 
 TEST_CASE("A socket that refuses TCP_NODELAY fails connect(), and is closed") {
