@@ -89,7 +89,9 @@ server_echoes
 : >"$work/server.err"
 # 52: an empty answer; newer ones tell of the reset, 56.
 plain_http() { # ARGUMENT... : 0 if it ended as it should
-    curl --silent --show-error "$@" "http://localhost:$port/" || [ $? -eq 52 ] || [ $? -eq 56 ]
+    ended=0
+    curl --silent --show-error "$@" "http://localhost:$port/" || ended=$?
+    [ "$ended" -eq 52 ] || [ "$ended" -eq 56 ]
 }
 expect 0 plain_http
 server_said '127.0.0.1:[0-9]+: handshake: http request$'

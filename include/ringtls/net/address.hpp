@@ -23,9 +23,8 @@ class address {
     address(std::string_view ip, std::uint16_t port);
 
     /// "127.0.0.1:443", "[::1]:443" (RFC 3986, section 3.2, for the brackets),
-    /// "unix:/run/echo.sock", or "unix:@name" for an abstract name; a relative path that begins
-    /// with
-    /// @ is "unix:./@path". Throws error with errc::invalid_address.
+    /// "unix:/run/echo.sock", or "unix:@name" for an abstract name; a relative path whose first
+    /// letter is @ is "unix:./@path". Throws error with errc::invalid_address.
     [[nodiscard]] static address parse(std::string_view text);
 
     /// A unix socket's path, at most 108 bytes (unix(7)). Throws error with
