@@ -11,6 +11,7 @@
 #include <ringtls/coro/when_any.hpp>
 #include <ringtls/loop/event_loop.hpp>
 #include <ringtls/loop/file_watcher.hpp>
+#include <ringtls/loop/signal_set.hpp>
 #include <ringtls/loop/task_group.hpp>
 #include <ringtls/loop/with_limits.hpp>
 #include <ringtls/net/activation.hpp>
@@ -34,7 +35,9 @@
 #include <ringtls/tls/replayable.hpp>
 #include <ringtls/tls/secret.hpp>
 #include <ringtls/tls/self_signed.hpp>
+#include <ringtls/tls/server.hpp>
 #include <ringtls/tls/server_context.hpp>
+#include <ringtls/tls/server_options.hpp>
 #include <ringtls/tls/server_names.hpp>
 #include <ringtls/tls/session.hpp>
 #include <ringtls/tls/stream.hpp>

@@ -61,6 +61,8 @@ std::string text_of(errc code) {
         return "handshake refused";
     case errc::decision_failed:
         return "decision failed";
+    case errc::over_limit:
+        return "over the limit";
     }
     return "unknown error";
 }

@@ -68,7 +68,27 @@ connection::~connection() {
     carrier_.loop().core().forget(*this);
 }
 
+loop_clock::duration connection::limit_of(call what) const noexcept {
+    switch (what) {
+    case call::handshake:
+        return loop_clock::duration::max();
+    case call::read:
+    case call::read_exactly:
+    case call::read_early:
+    case call::readable:
+        return reading_limit_;
+    case call::write:
+    case call::write_pieces:
+    case call::close_write:
+    case call::shutdown:
+    case call::key_update:
+        return writing_limit_;
+    }
+    return loop_clock::duration::max();
+}
+
 bool connection::claim(stream_operation& op) {
+    op.limit_within(limit_of(op.call_));
     const auto need = directions_of(op.call_);
     const bool writing_plainly =
         writer_ && (writer_->call_ == call::write || writer_->call_ == call::write_pieces);

@@ -38,6 +38,10 @@ class connection final : private loop_entry, private decision_waiter {
     /// The operation will not be attempted again.
     void withdraw(stream_operation& op) noexcept;
 
+    void limit_waits(loop_clock::duration reading, loop_clock::duration writing) noexcept {
+        reading_limit_ = reading;
+        writing_limit_ = writing;
+    }
     [[nodiscard]] const socket& carrier() const noexcept { return carrier_; }
     [[nodiscard]] const engine& tls() const noexcept { return tls_; }
     [[nodiscard]] engine& tls() noexcept { return tls_; }
@@ -45,6 +49,8 @@ class connection final : private loop_entry, private decision_waiter {
   private:
     using call = stream_operation::call;
 
+    /// What an operation for this call may take.
+    [[nodiscard]] loop_clock::duration limit_of(call what) const noexcept;
     wait_for progress(stream_operation& op);
     wait_for perform(stream_operation& op);
     wait_for read(stream_operation& op);
@@ -90,6 +96,8 @@ class connection final : private loop_entry, private decision_waiter {
 
     socket carrier_;
     engine tls_;
+    loop_clock::duration reading_limit_ = loop_clock::duration::max();
+    loop_clock::duration writing_limit_ = loop_clock::duration::max();
     loop_totals::member totals_; ///< after the engine, whose counters it reads at its end
     stream_operation* reader_ = nullptr;
     stream_operation* writer_ = nullptr;

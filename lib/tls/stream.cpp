@@ -76,6 +76,10 @@ key_update_operation stream::key_update(key_update_request request) {
     return {*connection_, request};
 }
 
+void stream::limit_waits(loop_clock::duration reading, loop_clock::duration writing) noexcept {
+    connection_->limit_waits(reading, writing);
+}
+
 connection_info stream::info() const {
     return connection_->tls().info();
 }

@@ -39,6 +39,7 @@ enum class errc {
     ocsp_refused,        ///< no stapled OCSP response says that the certificate is good
     handshake_refused,   ///< a decision of the application refused the peer
     decision_failed,     ///< a decision of the application threw something that has no code
+    over_limit,          ///< a limit of the server's was reached, so a connection was refused
 };
 
 // Clang takes a free function's visibility from its own declaration alone, not from the namespace.

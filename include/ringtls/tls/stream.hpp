@@ -120,6 +120,12 @@ class stream {
     /// taken it. errc::key_update_refused unless the connection is TLS 1.3.
     [[nodiscard]] key_update_operation key_update(key_update_request request);
 
+    /// From now on, an operation that reads (read(), read_exactly(), read_early(), readable())
+    /// fails with errc::timed_out unless it ends within `reading`, one that writes or closes within
+    /// `writing`. Their own modifiers can shorten that. Not handshake(). duration::max(): no limit,
+    /// as at first.
+    void limit_waits(loop_clock::duration reading, loop_clock::duration writing) noexcept;
+
     /// What was negotiated; empty before the handshake.
     [[nodiscard]] connection_info info() const;
     /// The handshake was shortened by a session; false before its end.
