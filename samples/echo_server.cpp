@@ -1,25 +1,23 @@
 // SPDX-License-Identifier: MIT
-// A TLS echo server: one event loop a thread, one coroutine a connection.
+// A TLS echo server: one coroutine a connection, on as many threads as wanted.
 #include "common/command_line.hpp"
 #include "common/program.hpp"
 #include "common/secret_file.hpp"
-#include "common/termination_signals.hpp"
 
 #include <ringtls/ringtls.hpp>
 
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <exception>
 #include <fstream>
 #include <iostream>
-#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
 #include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -54,7 +52,7 @@ Sends back what it receives. SIGINT and SIGTERM close every connection and end i
   --help, --version         print this, or the version
 )";
 
-constexpr auto handshake_limit = 10s;
+constexpr std::size_t most_connections = 100'000; // the descriptors end before
 constexpr auto idle_limit = 5min;
 constexpr auto farewell_limit = 3s;
 
@@ -163,23 +161,16 @@ bool was_canceled(const auto& outcome) {
 }
 
 /// Sends back what comes, until the peer closes or a stop is requested; then closes.
-task<> echo(ringtls::stream& peer, std::stop_token stop) {
-    const auto met =
-        co_await ringtls::as_result(peer.handshake().within(handshake_limit).cancel_on(stop));
-    if (was_canceled(met))
-        co_return;
-    met.value();
+task<> echo(ringtls::stream peer, std::stop_token stop) {
     std::array<std::byte, 16384> buffer;
     for (;;) {
-        const auto got =
-            co_await ringtls::as_result(peer.read(buffer).within(idle_limit).cancel_on(stop));
+        const auto got = co_await ringtls::as_result(peer.read(buffer).cancel_on(stop));
         if (was_canceled(got))
             break;
         const auto data = std::span(buffer).first(got.value());
         if (data.empty())
             break;
-        const auto sent =
-            co_await ringtls::as_result(peer.write(data).within(idle_limit).cancel_on(stop));
+        const auto sent = co_await ringtls::as_result(peer.write(data).cancel_on(stop));
         if (sent)
             continue;
         if (!was_canceled(sent))
@@ -190,82 +181,14 @@ task<> echo(ringtls::stream& peer, std::stop_token stop) {
     co_await peer.shutdown().within(farewell_limit);
 }
 
-/// Owns one connection. Its failure is nobody else's.
-task<> serve(ringtls::socket from, ringtls::server_context tls, std::stop_token stop, bool quiet) {
-    std::string where = "a peer that is gone";
+/// One line: where, and why.
+void report_failure(const ringtls::connection_failure& of) {
     try {
-        where = from.peer_address().to_string();
-        ringtls::stream peer(std::move(from), tls);
-        co_await echo(peer, stop);
+        std::rethrow_exception(of.cause);
     } catch (const std::exception& failure) {
-        if (!quiet)
-            sample::report(name, where + ": " + failure.what());
+        const auto where = of.peer ? of.peer->to_string() + ": " : std::string();
+        sample::report(name, where + failure.what());
     }
-}
-
-/// One thread's share of the server.
-class worker {
-  public:
-    worker(const options& o, const ringtls::address& at, const ringtls::context_reloader& tls)
-        : quiet_(o.quiet),
-          tls_(tls),
-          loop_(ringtls::event_loop_options().driver(o.driver)),
-          listener_(ringtls::listener::bind(loop_, at, how_to_listen(o))) {}
-
-    [[nodiscard]] ringtls::event_loop& loop() noexcept { return loop_; }
-    [[nodiscard]] ringtls::address local_address() const { return listener_.local_address(); }
-
-    /// Returns when a stop was requested and the last connection is closed.
-    void run(std::stop_token stop) {
-        loop_.spawn(accept_all(std::move(stop)));
-        loop_.run();
-    }
-
-  private:
-    static ringtls::listen_options how_to_listen(const options& o) {
-        ringtls::listen_options how;
-        return o.threads > 1 ? how.share_port() : how;
-    }
-
-    task<> accept_all(std::stop_token stop) {
-        bool failing = false;
-        for (;;) {
-            auto accepted = co_await ringtls::as_result(listener_.accept().cancel_on(stop));
-            if (accepted) {
-                failing = false;
-                loop_.spawn(serve(std::move(*accepted), tls_.current(), stop, quiet_));
-                continue;
-            }
-            if (was_canceled(accepted))
-                co_return;
-            // Out of descriptors, most likely: it passes when connections end.
-            if (!std::exchange(failing, true))
-                sample::report(name, accepted.error().what());
-            co_await loop_.sleep(100ms);
-        }
-    }
-
-    bool quiet_;
-    const ringtls::context_reloader& tls_;
-    ringtls::event_loop loop_;
-    ringtls::listener listener_;
-};
-
-/// The first takes the port, the others share it.
-std::vector<std::unique_ptr<worker>> make_workers(const options& o,
-                                                  const ringtls::context_reloader& tls) {
-    // Sharing would let this server join another one's port unnoticed. Without sharing, it is
-    // refused.
-    if (o.threads > 1 && o.listen.port() != 0) {
-        ringtls::event_loop loop(ringtls::event_loop_options().driver(o.driver));
-        (void)ringtls::listener::bind(loop, o.listen);
-    }
-    std::vector<std::unique_ptr<worker>> workers;
-    while (workers.size() < o.threads) {
-        const auto at = workers.empty() ? o.listen : workers.front()->local_address();
-        workers.push_back(std::make_unique<worker>(o, at, tls));
-    }
-    return workers;
 }
 
 void report_reload(const std::exception_ptr& failure) {
@@ -278,41 +201,31 @@ void report_reload(const std::exception_ptr& failure) {
     }
 }
 
-task<> renew_certificate(const options& o, ringtls::event_loop& loop,
-                         const ringtls::context_reloader& tls, std::stop_token stop) {
-    auto watching =
-        tls.watch(loop, {o.cert, o.key}, report_reload, ringtls::limits().cancel_on(stop));
-    const auto ended = co_await ringtls::as_result(std::move(watching));
-    if (!was_canceled(ended))
-        ended.value();
-}
-
-task<> stop_at_signal(ringtls::event_loop& loop, sample::termination_signals& signals,
-                      std::stop_source stop) {
-    co_await signals.arrival(loop);
-    stop.request_stop();
-}
-
 int echo_server(int argc, char** argv) {
     const options o = parse(argc, argv);
-    sample::termination_signals signals;
+    ringtls::signal_set signals{SIGINT, SIGTERM};
     sample::raise_descriptor_limit();
     const auto keys = make_ticket_keys(o);
     const ringtls::context_reloader tls([&o, keys] { return make_context(o, keys); });
-    const auto workers = make_workers(o, tls);
-    std::cout << "listening on " << workers.front()->local_address().to_string() << std::endl;
+
+    auto how = ringtls::server_options()
+                   .listen(o.listen)
+                   .threads(o.threads)
+                   .loops(ringtls::event_loop_options().driver(o.driver))
+                   .max_connections(most_connections)
+                   .idle_within(idle_limit)
+                   .write_within(idle_limit)
+                   .grace(farewell_limit + 1s);
+    if (!o.quiet)
+        how.on_failure(report_failure);
+    ringtls::server server(tls, echo, how);
+    server.stop_on(signals);
+    if (!o.cert.empty())
+        server.loop().spawn(tls.watch(server.loop(), {o.cert, o.key}, report_reload));
+    std::cout << "listening on " << server.local_address().to_string() << std::endl;
     if (!std::cout)
         throw std::runtime_error("stdout: cannot be written to");
-
-    std::stop_source stop;
-    std::vector<std::jthread> threads;
-    for (std::size_t i = 1; i < workers.size(); ++i)
-        threads.emplace_back([&worker = *workers[i], &stop] { worker.run(stop.get_token()); });
-    auto& first = *workers.front();
-    first.loop().spawn(stop_at_signal(first.loop(), signals, stop));
-    if (!o.cert.empty())
-        first.loop().spawn(renew_certificate(o, first.loop(), tls, stop.get_token()));
-    first.run(stop.get_token());
+    server.run();
     return 0;
 }
 
