@@ -25,6 +25,7 @@ DRIVER = "lib/loop/io_uring_driver.cpp"
 ENGINE = "lib/tls/engine.cpp"
 HELLO = "lib/tls/client_hello.cpp"
 LISTENER = "lib/net/listener.cpp"
+LOOKUP = "lib/net/lookup.cpp"
 NAME_MAP = "lib/tls/name_map.cpp"
 NAMES = "lib/tls/server_name.cpp"
 OPERATION = "lib/loop/operation.cpp"
@@ -651,6 +652,17 @@ MUTANTS = [Mutant(*each) for each in [
     ("connect: Fast Open if it is asked for", CONNECTING,
      "    if (options.uses_fast_open())\n", "    if (!options.uses_fast_open())\n",
      ("net/fast_open", "net/connect_options")),
+    ("resolve: those that wait for a thread are bounded", LOOKUP,
+     "questions_.size() >= most_waiting", "questions_.size() > most_waiting", ("net/lookup",)),
+    ("resolve: what is cancelled in time is never asked", LOOKUP,
+     "    pool().drop(*this);\n", "", ("net/lookup",)),
+    ("resolve: the system's failures are told as the system's", LOOKUP,
+     "result == EAI_SYSTEM ? system_code(errno)", "result == 0 ? system_code(errno)", ("net/lookup",)),
+    ("resolve: an address in text asks nobody", LOOKUP,
+     "if (made->failure_ != std::error_code(EAI_NONAME, resolver_category())) {", "if (false) {",
+     ("net/lookup", "net/resolver")),
+    ("resolve: one family alone", LOOKUP,
+     "        return AF_INET;\n", "        return AF_UNSPEC;\n", ("net/resolver",)),
     ("activation: only for the process that is meant", ACTIVATION,
      " || *process != static_cast<std::uint64_t>(::getpid())", "", ("net/activation",)),
     ("activation: descriptors are closed on exec", ACTIVATION,

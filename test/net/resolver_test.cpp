@@ -68,6 +68,30 @@ TEST_CASE("An IPv6 address in text is answered at once, without brackets") {
     CHECK_FALSE(loop.run(look_up(loop, "", 80)).has_value());
 }
 
+TEST_CASE("One family alone is answered if it is asked for") {
+    event_loop loop;
+    const auto look = [&loop](std::string host, enum address::family only) {
+        return loop.run(
+            [](event_loop& on, std::string name, enum address::family which) -> task<answer> {
+                co_return co_await as_result(ringtls::resolve(on, name, 7, which));
+            }(loop, std::move(host), only));
+    };
+    CHECK(look("192.0.2.7", address::family::ipv4).has_value());
+    CHECK(look("2001:db8::1", address::family::ipv6).has_value());
+    const auto four = look("2001:db8::1", address::family::ipv4);
+    REQUIRE_FALSE(four.has_value());
+    CHECK(four.error().code() == std::error_code(EAI_ADDRFAMILY, ringtls::resolver_category()));
+    CHECK_FALSE(look("192.0.2.7", address::family::ipv6).has_value());
+    CHECK(look("192.0.2.7", address::family::unix_path).error().code() ==
+          std::error_code(EAI_FAMILY, ringtls::resolver_category()));
+    if (!knows_localhost())
+        return ringtls::test::skip(no_localhost);
+    const auto local = look("localhost", address::family::ipv4);
+    REQUIRE(local.has_value());
+    for (const auto& each : *local)
+        CHECK(each.family() == address::family::ipv4);
+}
+
 TEST_CASE("A name is looked up on another thread, and has at least one address") {
     if (!knows_localhost())
         return ringtls::test::skip(no_localhost);
