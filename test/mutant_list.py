@@ -15,6 +15,8 @@ class Mutant(NamedTuple):
 ACTIVATION = "lib/net/activation.cpp"
 ADDRESS = "lib/net/address.cpp"
 CALLS = "lib/tls/connection_calls.cpp"
+CONNECT_HOST = "lib/net/connect_host.cpp"
+CONNECT_RACE = "lib/net/connect_race.cpp"
 CONNECTING = "lib/net/connecting.cpp"
 CONNECTION = "lib/tls/connection.cpp"
 CERTIFICATE = "lib/tls/certificate.cpp"
@@ -663,6 +665,32 @@ MUTANTS = [Mutant(*each) for each in [
      ("net/lookup", "net/resolver")),
     ("resolve: one family alone", LOOKUP,
      "        return AF_INET;\n", "        return AF_UNSPEC;\n", ("net/resolver",)),
+    ("connect to a host: the families in turns", CONNECT_RACE,
+     "        if (others != from.end())\n", "        while (others != from.end())\n", ("net/connect_host",)),
+    ("connect to a host: an address is alone for the attempt delay", CONNECT_RACE,
+     "options_.attempt_delay()));", "options_.attempt_delay() - std::chrono::nanoseconds(1)));",
+     ("net/connect_host",)),
+    ("connect to a host: and no longer", CONNECT_RACE,
+     "    due_ = due_ || std::exchange(alarm_.rang, false);\n", "", ("net/connect_host",)),
+    ("connect to a host: a failure makes the next address due", CONNECT_RACE,
+     "    due_ = true;\n    if (index == 0)", "    if (index == 0)", ("net/connect_host",)),
+    ("connect to a host: an attempt under way is alone at first", CONNECT_RACE,
+     "    due_ = false;\n", "", ("net/connect_host",)),
+    ("connect to a host: the first address's error is told", CONNECT_RACE,
+     "    if (index == 0) {\n", "    if (!first_failure_ || index == 2) {\n", ("net/connect_host",)),
+    ("connect to a host: what is told of the others is bounded", CONNECT_RACE,
+     "other_failures_.size() < longest_report", "true", ("net/connect_host",)),
+    ("connect to a host: what ends it ends its alarm", CONNECT_RACE,
+     "    core().forget(alarm_);\n", "", ("net/connect_host",)),
+    ("connect to a host: and its polls", CONNECT_RACE,
+     "        core().forget(each->wait);\n", "        static_cast<void>(each);\n", ("net/connect_host",)),
+    ("connect to a host: 64 addresses at most", CONNECT_HOST,
+     "        if (order.size() > detail::connect_race::most_addresses)\n", "        if (false)\n",
+     ("net/connect_host",)),
+    ("connect to a host: the source chooses the family", CONNECT_HOST,
+     "family_of(options_.source())", "std::nullopt", ("net/connect_host",)),
+    ("connect to a host: a cancel leaves the look-up", CONNECT_HOST,
+     "        lookup_->leave();\n", "        lookup_.reset();\n", ("net/connect_host",)),
     ("activation: only for the process that is meant", ACTIVATION,
      " || *process != static_cast<std::uint64_t>(::getpid())", "", ("net/activation",)),
     ("activation: descriptors are closed on exec", ACTIVATION,

@@ -17,6 +17,7 @@
 #include <ringtls/net/activation.hpp>
 #include <ringtls/net/address.hpp>
 #include <ringtls/net/connect.hpp>
+#include <ringtls/net/connect_host.hpp>
 #include <ringtls/net/connect_options.hpp>
 #include <ringtls/net/listener.hpp>
 #include <ringtls/net/resolver.hpp>

@@ -155,6 +155,8 @@ class operation : private detail::loop_entry {
     /// The descriptor that `readable` and `writable` mean.
     [[nodiscard]] virtual int descriptor() const noexcept { return -1; }
 
+    /// What it is called from now on, where it has several steps; a literal.
+    void name(std::string_view step) noexcept { name_ = step; }
     void fail(std::error_code code,
               std::shared_ptr<const error_details> details = nullptr) noexcept;
     [[nodiscard]] bool failed() const noexcept { return static_cast<bool>(code_); }
