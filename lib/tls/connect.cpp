@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <ringtls/tls/connect.hpp>
 
-#include <ringtls/coro/as_result.hpp>
 #include <ringtls/net/connect.hpp>
-#include <ringtls/net/resolver.hpp>
-
-#include <optional>
+#include <ringtls/net/connect_host.hpp>
 
 namespace ringtls {
 namespace {
@@ -18,23 +15,17 @@ limited<Operation> bounded(Operation& operation, const limits& by) {
 }
 
 task<socket> connect_tcp(event_loop& loop, const endpoint& to, const limits& by) {
-    auto resolving = resolve(loop, to.host(), to.port());
-    const auto addresses = co_await bounded(resolving, by);
-    std::optional<error> first;
-    for (const auto& each : addresses) {
-        auto connecting = connect(loop, each);
-        auto made = co_await as_result(bounded(connecting, by));
-        if (made)
-            co_return *std::move(made);
-        if (made.error().code() == errc::timed_out || made.error().code() == errc::canceled)
-            throw made.error();
-        if (!first)
-            first = made.error();
+    if (to.address()) {
+        auto connecting = connect(loop, *to.address(), to.options());
+        co_return co_await bounded(connecting, by);
     }
-    throw *first;
+    auto connecting = connect(loop, to.host(), to.port(), to.options());
+    co_return co_await bounded(connecting, by);
 }
 
 task<stream> connect_tls(event_loop& loop, client_context context, endpoint to, limits by) {
+    if (to.server_name().empty() && to.address())
+        throw error(errc::invalid_name, "connect");
     auto transport = co_await connect_tcp(loop, to, by);
     stream made(std::move(transport), context, to.server_name());
     if (to.session())

@@ -4,6 +4,8 @@
 
 #include <ringtls/tls/connect.hpp>
 
+#include <unistd.h>
+
 namespace ringtls {
 namespace {
 
@@ -96,6 +98,59 @@ TEST_CASE("one deadline bounds look-up, connection and handshake together") {
     const auto stopped = loop.run(failure_of(
         connect(loop, c, "127.0.0.1", silent.local_address().port()).cancel_on(stop.get_token())));
     CHECK(stopped.code() == errc::canceled);
+}
+
+TEST_CASE("an address is connected to, by a server name or its own") {
+    event_loop loop;
+    const client_context c(test::trusting());
+    const server_context s(test::serving());
+    auto listening = listener::bind(loop, address("127.0.0.1", 0));
+    loop.spawn(serve_one(listening, s));
+    loop.run([](event_loop& on, const client_context& tls, address at) -> task<> {
+        auto made = co_await connect(on, tls, endpoint(at)); // the certificate has it
+        CHECK(made.info().verify_result == "ok");
+        co_await made.shutdown();
+    }(loop, c, listening.local_address()));
+    loop.run();
+}
+
+TEST_CASE("a unix socket is connected to by the server's name, and refused without one") {
+    event_loop loop;
+    const client_context c(test::trusting());
+    const server_context s(test::serving());
+    const auto at = address::unix_abstract("ringtls-test-" + std::to_string(::getpid()));
+    auto listening = listener::bind(loop, at);
+    loop.spawn(serve_one(listening, s));
+    const auto refused = loop.run(failure_of(connect(loop, c, endpoint(at))));
+    CHECK(refused.code() == errc::invalid_name);
+    loop.run([](event_loop& on, const client_context& tls, address to) -> task<> {
+        auto made = co_await connect(on, tls, endpoint(to).server_name("localhost")).within(60s);
+        CHECK(made.info().verify_result == "ok");
+        CHECK(made.peer_address() == to);
+        co_await made.shutdown();
+    }(loop, c, at));
+    loop.run();
+    listening = listener::bind(loop, address("127.0.0.1", 0));
+    const auto gone = loop.run(failure_of(connect(loop, c, endpoint(at).server_name("localhost"))));
+    CHECK(gone.code() == std::errc::connection_refused);
+    CHECK(gone.subject() == at.to_string());
+}
+
+TEST_CASE("an endpoint's options are the connection's") {
+    event_loop loop;
+    const client_context c(test::trusting());
+    auto listening = listener::bind(loop, address("127.0.0.1", 0));
+    const auto at = listening.local_address();
+    for (auto to : {endpoint("127.0.0.1", at.port()), endpoint(at)}) {
+        to.options(connect_options().source(address("127.0.0.9", 0)));
+        loop.run(
+            [](event_loop& on, const client_context& tls, endpoint peer, listener& from) -> task<> {
+                const auto late = co_await as_result(connect(on, tls, peer).within(0s));
+                CHECK(late.error().code() == errc::timed_out); // nobody shakes hands
+                const auto accepted = co_await from.accept();
+                CHECK(accepted.peer_address().host() == "127.0.0.9");
+            }(loop, c, to, listening));
+    }
 }
 
 TEST_CASE("plain text spoken to either side is an error with OpenSSL's reason") {

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <ringtls/loop/operation.hpp>
+#include <ringtls/net/address.hpp>
+#include <ringtls/net/connect_options.hpp>
 #include <ringtls/tls/stream.hpp>
 
 #include <chrono>
@@ -19,9 +21,21 @@ class endpoint {
   public:
     endpoint(std::string_view host, std::uint16_t port) : host_(host), port_(port) {}
 
+    /// An address, a unix socket's too, which needs a server name.
+    explicit endpoint(const ringtls::address& at) : port_(at.port()), address_(at) {
+        if (at.family() != ringtls::address::family::unix_path)
+            host_ = at.host();
+    }
+
     /// The name to verify and to send, where it is not the host's.
     endpoint& server_name(std::string_view name) {
         server_name_ = name;
+        return *this;
+    }
+
+    /// How the connection is made.
+    endpoint& options(connect_options how) {
+        options_ = std::move(how);
         return *this;
     }
 
@@ -36,6 +50,11 @@ class endpoint {
     [[nodiscard]] const std::string& server_name() const noexcept {
         return server_name_.empty() ? host_ : server_name_;
     }
+    /// Nothing: the host's are looked up.
+    [[nodiscard]] const std::optional<ringtls::address>& address() const noexcept {
+        return address_;
+    }
+    [[nodiscard]] const connect_options& options() const noexcept { return options_; }
     [[nodiscard]] const std::optional<ringtls::session>& session() const noexcept {
         return session_;
     }
@@ -44,6 +63,8 @@ class endpoint {
     std::string host_;
     std::uint16_t port_;
     std::string server_name_;
+    std::optional<ringtls::address> address_;
+    connect_options options_;
     std::optional<ringtls::session> session_;
 };
 
@@ -84,10 +105,12 @@ class [[nodiscard]] tls_connect {
     std::optional<task<stream>> work_;
 };
 
-/// Connects as a client: looks the host up (resolve()), tries its addresses in their order until
-/// one takes the connection, and performs the handshake, which verifies chain and name. A time
-/// given with within() counts from this call. Fails as resolve(), the TCP connect() (with the
-/// first address's error if none takes it) and stream::handshake() do.
+/// Connects as a client: looks the host up and connects to the first of its addresses that answers
+/// (connect() of a host, net/connect_host.hpp), and performs the handshake, which verifies chain
+/// and name. A time given with within() counts from this call, and bounds it all. Fails as
+/// resolve(), the TCP connect() (with the first address's error if none takes it) and
+/// stream::handshake() do; with errc::invalid_name, before it connects, for a unix socket without a
+/// server name.
 [[nodiscard]] inline tls_connect connect(event_loop& loop, const client_context& context,
                                          endpoint to) {
     return {loop, context, std::move(to)};
