@@ -69,8 +69,9 @@ template<stoppable_work Work>
 /// The same for a time that counts from this call.
 template<class Rep, class Period, stoppable_work Work>
 [[nodiscard]] auto within(event_loop& loop, std::chrono::duration<Rep, Period> time, Work work) {
-    const auto deadline = detail::later(loop.now(), detail::loop_duration(time));
-    return with_limits(loop, limits().until(deadline), std::move(work));
+    limits by; // GCC 12 takes a temporary's deadline for uninitialized under a sanitizer
+    by.until(detail::later(loop.now(), detail::loop_duration(time)));
+    return with_limits(loop, std::move(by), std::move(work));
 }
 
 } // namespace ringtls
