@@ -26,6 +26,7 @@ CORE_HEADER = "lib/loop/loop_core.hpp"
 DRIVER = "lib/loop/io_uring_driver.cpp"
 ENGINE = "lib/tls/engine.cpp"
 HELLO = "lib/tls/client_hello.cpp"
+GROUP = "lib/loop/task_group.cpp"
 LISTENER = "lib/net/listener.cpp"
 LOOKUP = "lib/net/lookup.cpp"
 NAME_MAP = "lib/tls/name_map.cpp"
@@ -39,8 +40,12 @@ QUESTIONS = "lib/tls/questions.cpp"
 READER = "lib/tls/certificate_reader.cpp"
 SOCKET = "lib/net/socket.cpp"
 SOCKET_FILE = "lib/net/socket_file.cpp"
+STOPPABLE = "include/ringtls/coro/stoppable_work.hpp"
 TRANSPORT = "lib/tls/transport.cpp"
 TRUST = "lib/tls/trust.cpp"
+WHEN_ANY = "include/ringtls/coro/when_any.hpp"
+WITH_LIMITS = "lib/loop/with_limits.cpp"
+WITH_LIMITS_HEADER = "include/ringtls/loop/with_limits.hpp"
 
 MUTANTS = [Mutant(*each) for each in [
     # ---- what stream operations complete with ----
@@ -701,4 +706,74 @@ MUTANTS = [Mutant(*each) for each in [
      "        withdraw();\n        fail(std::make_error_code(std::errc::not_enough_memory));\n"
      "        return false;",
      "        return true;", ("tls/faults", "loop/operation")),
+    # ---- several tasks at once ----
+    ("a caller's stop is passed on", STOPPABLE,
+     "void operator()() const noexcept { of.request_stop(); }",
+     "void operator()() const noexcept {}",
+     ("coro/when_any", "loop/task_group", "loop/with_limits")),
+    ("what a stop calls may destroy who requested it", STOPPABLE,
+     "        const auto kept = own_;\n        return kept.request_stop();",
+     "        return own_.request_stop();", ("loop/with_limits",)),
+    ("when_any: the first to end stops the others", WHEN_ANY,
+     "        stop.request_stop();\n        return true;", "        return true;", ("coro/when_any",)),
+    ("when_any: what is behind one that ended at once is not started", WHEN_ANY,
+     "    if (in.winner)\n        co_return;\n", "", ("coro/when_any",)),
+    ("when_any: the value of another is destroyed at once", WHEN_ANY,
+     "    if (!in.end(index))\n        place.reset();", "    in.end(index);", ("coro/when_any",)),
+    ("when_any: what the others throw is dropped", WHEN_ANY,
+     "        if (winner)\n            return false;\n",
+     "        if (winner) {\n            failure = std::move(thrown);\n            return false;\n        }\n",
+     ("coro/when_any",)),
+    ("when_any: throws what the first threw", WHEN_ANY,
+     "        failure = std::move(thrown);\n", "", ("coro/when_any",)),
+    ("task_group: the first error stops the other tasks", GROUP,
+     "        first_failure_ = std::move(thrown);\n    request_stop();",
+     "        first_failure_ = std::move(thrown);", ("loop/task_group",)),
+    ("task_group: join() throws the first error", GROUP,
+     "    if (!first_failure_)\n        first_failure_", "    first_failure_", ("loop/task_group",)),
+    ("task_group: a cancel after a stop is no error", GROUP,
+     "    if (token().stop_requested() && is_canceled(thrown))\n        return;\n", "",
+     ("loop/task_group",)),
+    ("task_group: a cancel without a stop is an error", GROUP,
+     "token().stop_requested() && is_canceled(thrown)", "is_canceled(thrown)", ("loop/task_group",)),
+    ("task_group: an error after a stop is an error", GROUP,
+     "token().stop_requested() && is_canceled(thrown)", "token().stop_requested()",
+     ("loop/task_group",)),
+    ("task_group: what a handler throws stops the group", GROUP,
+     "        stop_for(std::current_exception());", "", ("loop/task_group",)),
+    ("task_group: a handler may replace itself", GROUP,
+     "        const auto handler = on_error_;", "        const auto& handler = on_error_;",
+     ("loop/task_group",)),
+    ("task_group: its destruction destroys its tasks", GROUP,
+     "        left->handle().destroy();", "", ("loop/task_group",)),
+    ("task_group: its destruction ends join() elsewhere", GROUP,
+     "    if (joiner_)\n        joiner_->interrupt(errc::canceled);\n", "", ("loop/task_group",)),
+    ("task_group: a task that is destroyed unstarted is forgotten by the loop", GROUP,
+     "    loop_->core().forget(left);\n", "", ("loop/task_group",)),
+    ("task_group: run() goes on while there are tasks", GROUP,
+     "    loop_->core().operation_waits();\n", "", ("loop/task_group",)),
+    ("task_group: one joins at a time", GROUP,
+     "    if (group_->joiner_)\n        fail(errc::busy);\n    else\n        group_->joiner_",
+     "    group_->joiner_", ("loop/task_group",)),
+    ("task_group: a join() that was given up is forgotten", GROUP,
+     "void join_operation::withdraw() noexcept {\n    group_->joiner_ = nullptr;",
+     "void join_operation::withdraw() noexcept {", ("loop/task_group",)),
+    ("task_group: as_result(join()) gives the error", GROUP,
+     "    } catch (const error& failure) {\n        return failure;\n    }\n}\n\n} // namespace ringtls",
+     "    } catch (const std::bad_alloc&) {\n        return {};\n    }\n}\n\n} // namespace ringtls",
+     ("loop/task_group",)),
+    ("with_limits: the deadline stops the work", WITH_LIMITS,
+     "    stop_.request_stop();\n", "", ("loop/with_limits",)),
+    ("with_limits: of a stop and the deadline the first counts", WITH_LIMITS,
+     "    passed_ = !stop_.token().stop_requested();", "    passed_ = true;", ("loop/with_limits",)),
+    ("with_limits: the frame's destruction disarms the deadline", WITH_LIMITS,
+     "    loop_->core().forget(*this);\n", "", ("loop/with_limits",)),
+    ("with_limits: run() goes on for a deadline", WITH_LIMITS,
+     "    loop.core().operation_waits(); // run() goes on for it\n", "", ("loop/with_limits",)),
+    ("with_limits: a cancel in time stays one", WITH_LIMITS_HEADER,
+     "!deadline.passed() || ", "", ("loop/with_limits",)),
+    ("with_limits: other errors are thrown as they are", WITH_LIMITS_HEADER,
+     " || failure.code() != errc::canceled", "", ("loop/with_limits",)),
+    ("with_limits: a timed_out tells all that the cancel told", WITH_LIMITS_HEADER,
+     ", failure.details(), failure.bytes());", ");", ("loop/with_limits",)),
 ]]
