@@ -41,6 +41,8 @@ READER = "lib/tls/certificate_reader.cpp"
 SOCKET = "lib/net/socket.cpp"
 SOCKET_FILE = "lib/net/socket_file.cpp"
 STOPPABLE = "include/ringtls/coro/stoppable_work.hpp"
+SOCKET_OPERATIONS = "lib/net/socket_operations.cpp"
+SOCKET_OPERATIONS_HEADER = "include/ringtls/net/socket_operations.hpp"
 TRANSPORT = "lib/tls/transport.cpp"
 TRUST = "lib/tls/trust.cpp"
 WHEN_ANY = "include/ringtls/coro/when_any.hpp"
@@ -776,4 +778,20 @@ MUTANTS = [Mutant(*each) for each in [
      " || failure.code() != errc::canceled", "", ("loop/with_limits",)),
     ("with_limits: a timed_out tells all that the cancel told", WITH_LIMITS_HEADER,
      ", failure.details(), failure.bytes());", ");", ("loop/with_limits",)),
+    # ---- plain bytes on a socket ----
+    ("socket: a cancelled write tells what was sent", SOCKET_OPERATIONS_HEADER,
+     "bytes_done() const noexcept { return sent_; }", "bytes_done() const noexcept { return 0; }",
+     ("net/socket_operations",)),
+    ("socket: a write goes on where the kernel took no more", SOCKET_OPERATIONS,
+     "sent_ += static_cast", "sent_ = static_cast",
+     ("net/socket_operations",)),
+    ("socket: SIGPIPE is never raised", SOCKET_OPERATIONS,
+     "MSG_NOSIGNAL | MSG_DONTWAIT", "MSG_DONTWAIT",
+     ("net/socket_operations",)),
+    ("socket: a destroyed read leaves nothing to wait for", SOCKET_OPERATIONS_HEADER,
+     "~socket_read_operation() { abandon(); }", "~socket_read_operation() {}",
+     ("net/socket_operations",)),
+    ("socket: reading goes on after shutdown_write()", "lib/net/socket.cpp",
+     "SHUT_WR", "SHUT_RDWR",
+     ("net/socket_operations",)),
 ]]

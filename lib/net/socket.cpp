@@ -49,6 +49,11 @@ socket::~socket() {
         ::close(fd_);
 }
 
+void socket::shutdown_write() const {
+    if (::shutdown(fd_, SHUT_WR) != 0)
+        throw detail::system_failure(errno, "shutdown_write");
+}
+
 address socket::local_address() const {
     return ask(::getsockname, fd_, "getsockname");
 }

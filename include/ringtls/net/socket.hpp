@@ -4,16 +4,26 @@
 
 #include <ringtls/loop/event_loop.hpp>
 #include <ringtls/net/address.hpp>
+#include <ringtls/net/socket_operations.hpp>
 
 #include <chrono>
+#include <cstddef>
+#include <span>
+#include <string_view>
 #include <utility>
 
 namespace [[gnu::visibility("default")]] ringtls {
 
-/// Owns a stream socket's descriptor. What a TLS stream is made from.
+/// Owns a stream socket's descriptor. What a TLS stream is made from; what is said in plain text
+/// before TLS, after it or without it is read and written here.
 ///
-/// Thread rule: belongs to its loop's thread. Closing: the destructor closes the descriptor; end
-/// every operation on it first.
+/// Operations: read() and write() take within(), until() and cancel_on(), and fail with the
+/// system's code. One may be in flight each way; two that read share out what comes, two that write
+/// mix it, so that is for the caller to avoid. A cancel, or a frame destroyed while it waits: a
+/// read loses nothing, a write's error says in bytes() how much was sent. The buffer stays
+/// untouched and alive until the operation ends. Moving a socket is allowed meanwhile. Thread rule:
+/// belongs to its loop's thread. SIGPIPE is never raised. Closing: the destructor closes the
+/// descriptor; end every operation on it first.
 class socket {
   public:
     /// Takes ownership of a connected stream socket: TCP, unix, or one end of a socketpair(2). It
@@ -31,6 +41,22 @@ class socket {
     [[nodiscard]] int fd() const noexcept { return fd_; }
     /// Gives the descriptor away; the socket owns nothing then.
     [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
+
+    /// Completes with the number of bytes that were there, at least 1 (recv(2)); 0: the peer has
+    /// sent all that it will. An empty buffer completes with 0 at once.
+    [[nodiscard]] socket_read_operation read(std::span<std::byte> into) noexcept {
+        return {*loop_, fd_, into};
+    }
+    /// Completes with the size, when the kernel has taken the last byte (send(2)).
+    [[nodiscard]] socket_write_operation write(std::span<const std::byte> from) noexcept {
+        return {*loop_, fd_, from};
+    }
+    [[nodiscard]] socket_write_operation write(std::string_view from) noexcept {
+        return write(std::as_bytes(std::span(from)));
+    }
+    /// Ends writing: the peer reads to the end of what was written. Reading goes on (shutdown(2),
+    /// SHUT_WR). Throws error with the system's code.
+    void shutdown_write() const;
 
     /// getsockname(2), getpeername(2). Throw error with the system's code.
     [[nodiscard]] address local_address() const;
