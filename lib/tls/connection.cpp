@@ -109,6 +109,25 @@ bool connection::claim(stream_operation& op) {
     return true;
 }
 
+socket connection::detach() {
+    const auto refuse = [](errc code, const char* why) {
+        auto details = std::make_shared<error_details>();
+        details->reason = why;
+        throw error(code, "detach", std::move(details));
+    };
+    if (reader_ || writer_ || rider_)
+        refuse(errc::busy, "end it first");
+    if (!tls_.receives_exactly())
+        refuse(errc::not_available, "it was not made detachable");
+    if (first_)
+        throw error(first_.code, "detach", first_.details);
+    if (!tls_.close_sent() || !tls_.close_received())
+        refuse(errc::not_available, "close_notify was not sent and received");
+    if (tls_.socket().spilled())
+        refuse(errc::not_available, "close_notify has not left");
+    return std::move(carrier_);
+}
+
 void connection::release(stream_operation& op) noexcept {
     for (auto** place : {&reader_, &writer_, &rider_}) {
         if (*place == &op)

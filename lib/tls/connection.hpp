@@ -42,6 +42,9 @@ class connection final : private loop_entry, private decision_waiter {
         reading_limit_ = reading;
         writing_limit_ = writing;
     }
+    /// Gives the socket away after a clean end; nothing but destruction may follow. Throws error.
+    [[nodiscard]] socket detach();
+
     [[nodiscard]] const socket& carrier() const noexcept { return carrier_; }
     [[nodiscard]] const engine& tls() const noexcept { return tls_; }
     [[nodiscard]] engine& tls() noexcept { return tls_; }

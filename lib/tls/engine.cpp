@@ -70,6 +70,8 @@ ssl_handle engine::make_ssl(const context& settings) {
     ssl_handle made(check_openssl(SSL_new(settings.native()), "SSL_new"));
     check_openssl(SSL_set_ex_data(made.get(), engine_index(), this), "SSL_set_ex_data");
     SSL_set_msg_callback_arg(made.get(), this);
+    if (exactly_)
+        SSL_set_read_ahead(made.get(), 0);
     // Two BIOs, for each keeps its own answer to whether a call is worth repeating.
     SSL_set0_rbio(made.get(), transport_.make_bio().release());
     SSL_set0_wbio(made.get(), transport_.make_bio().release());
@@ -78,6 +80,13 @@ ssl_handle engine::make_ssl(const context& settings) {
     else
         SSL_set_accept_state(made.get());
     return made;
+}
+
+void engine::receive_exactly() {
+    if (SSL_in_before(ssl_.get()) != 1)
+        throw error(errc::not_available, "make_detachable");
+    exactly_ = true;
+    SSL_set_read_ahead(ssl_.get(), 0);
 }
 
 /// A new SSL receives the ClientHello once more. SSL_set_SSL_CTX(3) would leave options, versions,

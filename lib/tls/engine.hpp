@@ -55,6 +55,11 @@ class engine {
     [[nodiscard]] bool keeps_sessions() const noexcept;
     /// Before the handshake, of a client whose context keeps sessions: offers one of its cache's.
     void use_sessions(std::uint16_t port);
+    /// Before the handshake: OpenSSL receives a record's header, then its body, and nothing beyond,
+    /// so that what follows the last one stays in the socket. Throws error with
+    /// errc::not_available.
+    void receive_exactly();
+    [[nodiscard]] bool receives_exactly() const noexcept { return exactly_; }
     /// Before the handshake: offers this session. Throws error with errc::session_refused.
     void resume(const session_state& with);
     /// What may be resumed next; null: nothing.
@@ -149,6 +154,7 @@ class engine {
 
     std::shared_ptr<const context> context_;
     std::unique_ptr<questions> questions_; ///< null: its context has none
+    bool exactly_ = false;                 ///< OpenSSL receives nothing beyond the record it reads
     transport transport_;
     ssl_handle ssl_; ///< after the transport, which its BIOs use until it is freed
     std::string server_name_;

@@ -5,24 +5,57 @@
 #include "exporter.hpp"
 #include "failure.hpp"
 
+#include <memory>
+#include <string>
+#include <system_error>
+
 namespace ringtls {
 
 using call = stream_operation::call;
 
-stream::stream(socket transport, const client_context& context, std::string_view server_name) {
-    if (server_name.empty())
-        throw error(errc::invalid_name, "stream");
-    connection_ = std::make_unique<detail::connection>(std::move(transport), context.shared(),
-                                                       std::string(server_name));
+namespace {
+
+void check(std::span<const std::byte> already_read) {
+    if (already_read.size() <= stream::already_read_bound)
+        return;
+    auto details = std::make_shared<error_details>();
+    details->reason = std::to_string(already_read.size()) + " bytes already read";
+    throw error(std::make_error_code(std::errc::message_size), "stream", std::move(details));
 }
 
-stream::stream(socket transport, const server_context& context)
-    : connection_(std::make_unique<detail::connection>(std::move(transport), context.shared(),
-                                                       std::string())) {}
+} // namespace
+
+stream::stream(socket transport, const client_context& context, std::string_view server_name,
+               std::span<const std::byte> already_read) {
+    if (server_name.empty())
+        throw error(errc::invalid_name, "stream");
+    check(already_read);
+    connection_ = std::make_unique<detail::connection>(std::move(transport), context.shared(),
+                                                       std::string(server_name));
+    connection_->tls().socket().begin_with(already_read);
+}
+
+stream::stream(socket transport, const server_context& context,
+               std::span<const std::byte> already_read) {
+    check(already_read);
+    connection_ =
+        std::make_unique<detail::connection>(std::move(transport), context.shared(), std::string());
+    connection_->tls().socket().begin_with(already_read);
+}
 
 stream::stream(stream&& other) noexcept = default;
 stream& stream::operator=(stream&& other) noexcept = default;
 stream::~stream() = default;
+
+void stream::make_detachable() {
+    connection_->tls().receive_exactly();
+}
+
+socket stream::detach() {
+    auto detached = connection_->detach();
+    connection_.reset();
+    return detached;
+}
 
 void stream::resume(const ringtls::session& with) {
     connection_->tls().resume(*with.state());

@@ -139,6 +139,16 @@ void transport::drop_input() noexcept {
         kept_->open = false;
 }
 
+void transport::begin_with(std::span<const std::byte> input) {
+    if (input.empty())
+        return;
+    const bool open = kept_ != nullptr;
+    if (!open)
+        keep_input();
+    kept_->bytes.assign(input.begin(), input.end());
+    kept_->open = open;
+}
+
 int transport::write(BIO* bio, const char* from, int size) noexcept {
     const auto whole = std::as_bytes(std::span(from, static_cast<std::size_t>(size)));
     const auto sent = flush() ? send(whole, more_) : 0;

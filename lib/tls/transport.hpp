@@ -75,6 +75,8 @@ class transport {
     void replay_input() noexcept;
     /// Keeps no more than has still to come once more.
     void drop_input() noexcept;
+    /// This comes before anything that the socket has: what somebody else received from it.
+    void begin_with(std::span<const std::byte> input);
 
     [[nodiscard]] bool spilled() const noexcept { return !spill_.empty(); }
     /// Sends what it can of the spill: nothing if the socket is known to be full. True if nothing

@@ -52,12 +52,22 @@ namespace [[gnu::visibility("default")]] ringtls {
 /// Thread rule: belongs to its loop's thread. SIGPIPE is never raised.
 class stream {
   public:
+    static constexpr std::size_t already_read_bound = 65536;
+
     /// A client. server_name is the DNS name or IP address that the certificate must be valid for
     /// (RFC 9525); a DNS name is also sent as SNI. Throws error with errc::invalid_name if it is
     /// empty or is no name, and with OpenSSL's code.
-    stream(socket transport, const client_context& context, std::string_view server_name);
-    /// A server. Throws error with OpenSSL's code.
-    stream(socket transport, const server_context& context);
+    ///
+    /// already_read: what was read from the socket and is the peer's first part of TLS, as may be
+    /// where plain text comes first (STARTTLS, RFC 3207). It is copied, and is what TLS receives
+    /// before anything else, so that text which somebody put in plainly fails the handshake; never
+    /// keep it as if it had come after that (CVE-2011-0411). Throws error with
+    /// std::errc::message_size beyond already_read_bound bytes.
+    stream(socket transport, const client_context& context, std::string_view server_name,
+           std::span<const std::byte> already_read = {});
+    /// A server. Throws error with OpenSSL's code; already_read as above.
+    stream(socket transport, const server_context& context,
+           std::span<const std::byte> already_read = {});
     stream(stream&& other) noexcept;
     stream& operator=(stream&& other) noexcept;
     ~stream();
@@ -115,6 +125,16 @@ class stream {
     /// close after our close_notify is not an error here, nor is the reset that it turns into if
     /// the peer had not read everything. Occupies both directions.
     [[nodiscard]] shutdown_operation shutdown();
+    /// Before the handshake: has the stream take nothing from the socket beyond the record that it
+    /// reads, so that it can be detached. That costs one or two more system calls a record
+    /// received. Throws error with errc::not_available once the handshake has begun.
+    void make_detachable();
+    /// Gives the socket back, for plain text, after shutdown(): both ends have sent close_notify
+    /// (RFC 8446, section 6.1). The next byte to read from it is the one behind the peer's. The
+    /// stream is then as if moved from. Throws error, and changes nothing: errc::busy while an
+    /// operation is in flight; errc::not_available if the stream was not made detachable, or did
+    /// not end so; the failure that ended it.
+    [[nodiscard]] socket detach();
     /// New sending keys, and new ones of the peer's too if requested (RFC 8446, section 4.6.3).
     /// Waits its turn behind the record that a write has under way; completes when the socket has
     /// taken it. errc::key_update_refused unless the connection is TLS 1.3.
