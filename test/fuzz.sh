@@ -17,7 +17,7 @@ set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=$(dirname -- "$here")
 build=$root/build/fuzz
-all='client server recording pem certificate address server_name client_hello session'
+all='client server recording pem certificate address server_name client_hello session proxy_protocol'
 
 # shellcheck source=samples/install.sh
 . "$root/samples/install.sh"
@@ -92,7 +92,7 @@ fuzz() {
         mkdir -p "$corpus"
         limit="-runs=$runs -seed=1"
         case $target in
-        certificate | address | server_name | client_hello | session) limit="-runs=${runs}0 -seed=1" ;;
+        certificate | address | server_name | client_hello | session | proxy_protocol) limit="-runs=${runs}0 -seed=1" ;;
         esac
     fi
     longest=4096

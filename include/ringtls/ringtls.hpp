@@ -20,6 +20,7 @@
 #include <ringtls/net/connect_host.hpp>
 #include <ringtls/net/connect_options.hpp>
 #include <ringtls/net/listener.hpp>
+#include <ringtls/net/proxy_protocol.hpp>
 #include <ringtls/net/resolver.hpp>
 #include <ringtls/net/socket.hpp>
 #include <ringtls/net/socket_operations.hpp>

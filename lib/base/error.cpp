@@ -63,6 +63,8 @@ std::string text_of(errc code) {
         return "decision failed";
     case errc::over_limit:
         return "over the limit";
+    case errc::bad_proxy_header:
+        return "bad PROXY header";
     }
     return "unknown error";
 }

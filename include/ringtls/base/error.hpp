@@ -40,6 +40,7 @@ enum class errc {
     handshake_refused,   ///< a decision of the application refused the peer
     decision_failed,     ///< a decision of the application threw something that has no code
     over_limit,          ///< a limit of the server's was reached, so a connection was refused
+    bad_proxy_header,    ///< what came first is no header of the PROXY protocol, or too long a one
 };
 
 // Clang takes a free function's visibility from its own declaration alone, not from the namespace.
