@@ -9,6 +9,18 @@ fail() {
     exit 1
 }
 
+# unpack_package DIR PACKAGE: what a Debian package holds, in DIR/PACKAGE, without installing it.
+unpack_package() {
+    [ ! -d "$1/$2" ] || return 0
+    say "unpacking $2 in $1"
+    rm -rf "$1/$2.deb"
+    mkdir -p "$1/$2.deb"
+    (cd "$1/$2.deb" && apt-get download -q "$2" >/dev/null 2>&1 && dpkg -x ./*.deb unpacked) ||
+        return 1
+    mv "$1/$2.deb/unpacked" "$1/$2"
+    rm -rf "$1/$2.deb"
+}
+
 # need_packages PACKAGE...: installs those of the Debian packages that are missing.
 need_packages() {
     command -v apt-get >/dev/null ||

@@ -28,6 +28,13 @@ need_packages g++ meson ninja-build pkg-config libssl-dev liburing-dev doctest-d
 # Peers for the tests of interoperation, which skip without them.
 [ -n "$suites" ] || (need_packages gnutls-bin curl nginx-light haproxy) ||
     say "going on without the other TLS programs; the tests that need them skip"
+# Installed, a mail server would begin to serve, and another one be removed for it. What it needs is
+# installed, and takes nothing's place.
+if [ -z "$suites" ]; then
+    (need_packages libnss-wrapper libidn12 libgnutls-dane0 libdb5.3 libnsl2 python3) &&
+        unpack_package "$build/peers" exim4-daemon-light ||
+        say "going on without Exim; the test that needs it skips"
+fi
 
 say "building in $build"
 if [ -f "$build/build.ninja" ]; then
