@@ -14,6 +14,8 @@ class Mutant(NamedTuple):
 
 ACTIVATION = "lib/net/activation.cpp"
 ADDRESS = "lib/net/address.cpp"
+LINK = "lib/tls/byte_link.cpp"
+LINKED = "lib/tls/connection_link.cpp"
 CALLS = "lib/tls/connection_calls.cpp"
 CONNECT_HOST = "lib/net/connect_host.cpp"
 CONNECT_RACE = "lib/net/connect_race.cpp"
@@ -150,10 +152,11 @@ MUTANTS = [Mutant(*each) for each in [
      "            return first;\n    }\n    if (tls_.key_update",
      ("tls/stream", "tls/adversity", "tls/duplex")),
     ("key_update: made only when nothing waits to leave", CALLS,
-     "    if (!tls_.socket().flush())\n        return wait_for::notification;\n    settle_write();",
+     "    if (!tls_.socket().flush() || tls_.socket().in_flight())\n"
+     "        return wait_for::notification;\n    settle_write();",
      "    settle_write();", ("tls/memory", "tls/adversity", "tls/slow_peers")),
     ("renegotiation: a write that data keeps from its end ends with the connection", CALLS,
-     "    if ((op.ready_events() & (POLLERR | POLLHUP)) == 0)\n        return wait_for::hangup;\n",
+     "    if (!hung_up)\n        return wait_for::hangup;\n",
      "    return wait_for::notification;\n", ("tls/endings",)),
     ("renegotiation: a write that data keeps from its end goes on behind a reader", CONNECTION,
      " || op->waits(wait_for::hangup) ||\n", " ||\n", ("tls/endings", "tls/duplex")),
@@ -195,7 +198,7 @@ MUTANTS = [Mutant(*each) for each in [
      "    if (writer_ == &op)\n        settle_write();\n    if (op.replayable_", "    if (op.replayable_",
      ("tls/adversity", "tls/stream")),
     ("cancelled write: what was accepted leaves by itself", CONNECTION,
-     "        if (tls_.socket().spilled() && poll == 0)\n"
+     "        if (tls_.socket().spilled() && poll == 0 && !link_)\n"
      "            carrier_.loop().core().arm_poll(*this, carrier_.fd(), POLLOUT);\n", "",
      ("tls/adversity", "tls/duplex")),
     ("destroyed frame: the operation is withdrawn", OPERATIONS,
@@ -278,6 +281,43 @@ MUTANTS = [Mutant(*each) for each in [
      "    return step == step::closed ? step::done : step;", ("tls/endings", "tls/adversity")),
     ("signals: no SIGPIPE", TRANSPORT, "MSG_NOSIGNAL | MSG_DONTWAIT", "MSG_DONTWAIT",
      ("tls/endings", "tls/transport")),
+    # ---- other transports than sockets ----
+    ("byte_stream: a write completes when it has been taken", CALLS,
+     "    return tls_.socket().unsent() ?", "    return tls_.socket().spilled() ?",
+     ("tls/byte_stream",)),
+    ("byte_stream: so does a handshake", CONNECTION,
+     "        return tls_.socket().in_flight() ? wait_for::notification : wait_for::nothing;",
+     "        return wait_for::nothing;", ("tls/byte_stream",)),
+    ("byte_stream: a key update cancelled over and over is made once", CALLS,
+     "    if (!tls_.socket().flush() || tls_.socket().in_flight())",
+     "    if (!tls_.socket().flush())", ("tls/byte_stream",)),
+    ("byte_stream: those that wait for it leave each other alone", CONNECTION,
+     "!tls_.socket().unsent() && !decision_", "!tls_.socket().spilled() && !decision_",
+     ("tls/byte_stream",)),
+    ("byte_stream: is read only while an operation waits", LINK,
+     "        self.requested_ = false; // who wants more asks again\n", "", ("tls/byte_stream",)),
+    ("byte_stream: what a write keeps is bounded", LINK,
+     "std::min(from.size(), outbox_bound - outbox_.size())", "from.size()", ("tls/byte_stream",)),
+    ("byte_stream: a read of too much is a failure", LINK,
+     "    if (count > into.size())", "    if (false)", ("tls/byte_stream",)),
+    ("byte_stream: EAGAIN is a failure", LINK,
+     "code == EAGAIN || code == EINTR || code <= 0 ? EIO : code", "code", ("tls/byte_stream",)),
+    ("byte_stream: its failure's text is the reason", ENGINE,
+     "    if (below.details)\n        details = *below.details;\n", "", ("tls/byte_stream",)),
+    ("byte_stream: an alert leaves before the failure is told", LINKED,
+     "    return link_ && first_ &&", "    return false && first_ &&", ("tls/byte_stream",)),
+    ("byte_stream: an alert that is there explains a failed write", LINKED,
+     "        look_for_alert();", "        return;", ("tls/byte_stream",)),
+    ("byte_stream: and one that is on its way", LINK,
+     "            co_await self.below_->loop().yield();\n", "", ("tls/byte_stream",)),
+    ("byte_stream: one that never waits starves nobody", LINK,
+     "    if (++woken_ < most_in_a_turn)", "    if (true)", ("tls/byte_stream",)),
+    ("byte_stream: its end ends who waits behind data", "lib/tls/byte_link.hpp",
+     "        return ended_ || read_failure_ || write_failure_;", "        return false;",
+     ("tls/byte_stream",)),
+    ("byte_stream: a stream destroyed leaves nothing in the loop", LINK,
+     "    core_.forget(*this);\n    frame_.destroy();", "    frame_.destroy();",
+     ("tls/byte_stream", "tls/cancellation")),
     # ---- threads and order ----
     ("threads: a loop refuses another thread", CORE,
      "        if (!core.owner_.compare_exchange_strong(owner, self) && owner != self)\n"
@@ -494,7 +534,7 @@ MUTANTS = [Mutant(*each) for each in [
      "X509_CHECK_FLAG_NEVER_CHECK_SUBJECT", ("tls/trust",)),
     # ---- decisions ----
     ("decision: waits without turning the loop", CONNECTION,
-     "!tls_.socket().spilled() && !decision_)))", "!tls_.socket().spilled())))", ("tls/decisions",)),
+     "!tls_.socket().unsent() && !decision_)))", "!tls_.socket().unsent())))", ("tls/decisions",)),
     ("decision: outlives the operation that waits for it", CONNECTION,
      "    if (writer_ == &op)\n        settle_write();\n    if (op.replayable_",
      "    if (writer_ == &op)\n        settle_write();\n    decision_.reset();\n    if (op.replayable_",

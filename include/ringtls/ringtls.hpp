@@ -24,6 +24,7 @@
 #include <ringtls/net/resolver.hpp>
 #include <ringtls/net/socket.hpp>
 #include <ringtls/net/socket_operations.hpp>
+#include <ringtls/tls/byte_stream.hpp>
 #include <ringtls/tls/certificate.hpp>
 #include <ringtls/tls/channel_binding.hpp>
 #include <ringtls/tls/client_context.hpp>

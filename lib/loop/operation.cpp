@@ -115,8 +115,10 @@ bool operation::wait(wait_for what) noexcept {
 
 bool operation::poll_for(short events) noexcept {
     try {
-        if (poll == 0) {
-            loop_->core().arm_poll(*this, descriptor(), events);
+        if (poll != 0)
+            return true;
+        if (const int fd = descriptor(); fd != no_descriptor) {
+            loop_->core().arm_poll(*this, fd, events);
             look_ = loop_->core().looks();
         }
         return true;

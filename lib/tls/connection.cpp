@@ -57,6 +57,20 @@ connection::connection(socket transport, std::shared_ptr<const context> settings
         tls_.use_sessions(port_of_peer(carrier_));
 }
 
+connection::connection(std::unique_ptr<byte_stream> below, std::shared_ptr<const context> settings,
+                       const std::string& name)
+    : carrier_(below->loop(), -1),
+      link_(std::make_unique<byte_link>(std::move(below), static_cast<link_waiter&>(*this))),
+      tls_(std::move(settings), carrier_.fd(), name, link_.get()),
+      totals_(carrier_.loop().core(), tls_.socket().counters()) {
+    if (tls_.keeps_sessions())
+        tls_.use_sessions(0);
+}
+
+address connection::peer_address() const {
+    return link_ ? link_->below().peer_address() : carrier_.peer_address();
+}
+
 /// Operations in other coroutines end here; they are resumed later, by the loop.
 connection::~connection() {
     for (auto* op : {reader_, writer_, rider_}) {
@@ -117,6 +131,8 @@ socket connection::detach() {
     };
     if (reader_ || writer_ || rider_)
         refuse(errc::busy, "end it first");
+    if (link_)
+        refuse(errc::not_available, "it is not over a socket");
     if (!tls_.receives_exactly())
         refuse(errc::not_available, "it was not made detachable");
     if (first_)
@@ -148,12 +164,18 @@ wait_for connection::attempt(stream_operation& op) {
         next = wait_for::next_turn; // to look again: nothing will leave any more
     note_write_failure();
     wake_others(op, socket.take_consumed());
-    if (next == wait_for::readable)
+    if (next == wait_for::readable) {
         ++socket.counters().read_waits;
+        want_input();
+    }
     if (next == wait_for::writable)
         ++socket.counters().write_waits;
     if (next == wait_for::notification || next == wait_for::hangup)
         ++socket.counters().other_waits;
+    if (next == wait_for::hangup)
+        want_input();
+    if (next == wait_for::nothing && lingers(op))
+        return wait_for::next_turn;
     if (next == wait_for::nothing)
         release(op);
     return next;
@@ -185,7 +207,7 @@ wait_for connection::progress(stream_operation& op) {
 wait_for connection::perform(stream_operation& op) {
     switch (op.call_) {
     case call::handshake:
-        return wait_for::nothing;
+        return tls_.socket().in_flight() ? wait_for::notification : wait_for::nothing;
     case call::read:
         return read(op);
     case call::read_exactly:
@@ -261,7 +283,7 @@ wait_for connection::fail(stream_operation& op, const failure& reported) {
 
 /// A peer that refuses a connection sends an alert and closes; the send that fails by that is not
 /// the cause. A reader in flight finds the alert itself.
-void connection::look_for_alert() {
+void connection::look_for_alert() noexcept {
     if (reader_ || first_ || tls_.close_received())
         return;
     tls_.socket().now_readable();
@@ -315,7 +337,7 @@ void connection::wake_others(const stream_operation& but, bool consumed) noexcep
     for (auto* op : {reader_, writer_, rider_}) {
         if (op && op != &but &&
             ((consumed && op->waits(wait_for::readable)) || op->waits(wait_for::hangup) ||
-             (op->waits(wait_for::notification) && !tls_.socket().spilled() && !decision_)))
+             (op->waits(wait_for::notification) && !tls_.socket().unsent() && !decision_)))
             op->schedule();
     }
 }
@@ -327,11 +349,11 @@ void connection::note_write_failure() noexcept {
         note_failure(tls_.write_failure(), false);
 }
 
-/// The spill leaves by itself, whoever filled it and whatever became of them. False: without memory
-/// for a poll it cannot, and neither can anything after it.
+/// The spill leaves by itself, whoever filled it and whatever became of them; a link tells when it
+/// can. False: without memory for a poll it cannot, and neither can anything after it.
 bool connection::tend_spill() noexcept {
     try {
-        if (tls_.socket().spilled() && poll == 0)
+        if (tls_.socket().spilled() && poll == 0 && !link_)
             carrier_.loop().core().arm_poll(*this, carrier_.fd(), POLLOUT);
         return true;
     } catch (const std::bad_alloc&) {

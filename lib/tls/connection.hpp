@@ -17,6 +17,7 @@
 #include <ringtls/net/socket.hpp>
 #include <ringtls/tls/stream_operations.hpp>
 
+#include "byte_link.hpp"
 #include "context.hpp"
 #include "decision.hpp"
 #include "engine.hpp"
@@ -27,9 +28,12 @@
 
 namespace ringtls::detail {
 
-class connection final : private loop_entry, private decision_waiter {
+class connection final : private loop_entry, private decision_waiter, private link_waiter {
   public:
     connection(socket transport, std::shared_ptr<const context> settings, const std::string& name);
+    /// Over a byte_stream, which is not null.
+    connection(std::unique_ptr<byte_stream> below, std::shared_ptr<const context> settings,
+               const std::string& name);
     ~connection();
 
     /// Takes the operation's directions for it; false, with the operation failed, if one is busy.
@@ -46,6 +50,8 @@ class connection final : private loop_entry, private decision_waiter {
     [[nodiscard]] socket detach();
 
     [[nodiscard]] const socket& carrier() const noexcept { return carrier_; }
+    /// Throws error.
+    [[nodiscard]] address peer_address() const;
     [[nodiscard]] const engine& tls() const noexcept { return tls_; }
     [[nodiscard]] engine& tls() noexcept { return tls_; }
 
@@ -77,7 +83,7 @@ class connection final : private loop_entry, private decision_waiter {
     wait_for want(step what);
     [[nodiscard]] bool deciding() noexcept;
     wait_for fail(stream_operation& op, const failure& reported);
-    void look_for_alert();
+    void look_for_alert() noexcept;
 
     step read_step(std::span<std::byte> into, std::size_t& count);
     step write_step(stream_operation& op, bool more, std::size_t& count);
@@ -95,9 +101,19 @@ class connection final : private loop_entry, private decision_waiter {
     [[nodiscard]] bool tend_spill() noexcept;
     void wake_notified() noexcept;
     void decided() noexcept override { wake_notified(); }
+    void arrived() noexcept override;
+    void taken() noexcept override;
+    void give_up_writing() noexcept;
+    /// For an operation that waits for input.
+    void want_input() noexcept {
+        if (link_)
+            link_->request();
+    }
+    [[nodiscard]] bool lingers(const stream_operation& op) noexcept;
     void on(cause why, short events) override;
 
-    socket carrier_;
+    socket carrier_;                  ///< of a connection with a link, one without a descriptor
+    std::unique_ptr<byte_link> link_; ///< what it is over in place of a socket; null: it is not
     engine tls_;
     loop_clock::duration reading_limit_ = loop_clock::duration::max();
     loop_clock::duration writing_limit_ = loop_clock::duration::max();
@@ -107,6 +123,7 @@ class connection final : private loop_entry, private decision_waiter {
     stream_operation* rider_ = nullptr; ///< a key update beside a write
     failure first_;                     ///< the first fatal failure, of either direction
     bool reading_over_ = false;         ///< first_ is fatal for reading, too
+    bool lingered_ = false;             ///< for an alert to leave by a link
     bool early_abandoned_ = false;      ///< early data was sent by an operation that is gone
     int key_updates_ = 0;               ///< received since then
     loop_clock::time_point key_updates_since_;

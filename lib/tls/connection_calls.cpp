@@ -139,7 +139,8 @@ wait_for connection::past_handshake(stream_operation& op) {
 /// The peer's data stands in the way, and its reader wakes the operation. Without one, only the end
 /// of the connection is left to wait for.
 wait_for connection::behind_data(stream_operation& op) {
-    if ((op.ready_events() & (POLLERR | POLLHUP)) == 0)
+    const bool hung_up = link_ ? link_->hung_up() : (op.ready_events() & (POLLERR | POLLHUP)) != 0;
+    if (!hung_up)
         return wait_for::hangup;
     tls_.socket().give_up_writing(EPIPE); // and a read finds the cause
     return fail(op, tls_.write_failure());
@@ -209,7 +210,7 @@ wait_for connection::key_update(stream_operation& op) {
         op.fail(errc::write_closed);
         return wait_for::nothing;
     }
-    if (!tls_.socket().flush())
+    if (!tls_.socket().flush() || tls_.socket().in_flight())
         return wait_for::notification;
     settle_write();
     if (tls_.in_handshake()) {
@@ -227,7 +228,7 @@ wait_for connection::key_update(stream_operation& op) {
 wait_for connection::once_sent(stream_operation& op) {
     if (tls_.socket().write_error() != 0 && !(tls_.close_sent() && tls_.close_received()))
         return fail(op, tls_.write_failure());
-    return tls_.socket().spilled() ? wait_for::notification : wait_for::nothing;
+    return tls_.socket().unsent() ? wait_for::notification : wait_for::nothing;
 }
 
 /// A read can make OpenSSL write (the answer to a key update, an alert), which a half-sent record

@@ -40,6 +40,13 @@ std::string reason_of(const verification& refused) {
            refused.subject + ")";
 }
 
+/// What failed below OpenSSL, and what a byte_stream said of it.
+void blame(const failure& below, failure& cause, error_details& details) {
+    cause.code = below.code;
+    if (below.details)
+        details = *below.details;
+}
+
 std::string text_or_empty(const char* text) {
     return text ? text : "";
 }
@@ -50,9 +57,10 @@ engine* engine::of(const SSL* ssl) noexcept {
     return static_cast<engine*>(SSL_get_ex_data(ssl, engine_index()));
 }
 
-engine::engine(std::shared_ptr<const context> settings, int fd, const std::string& server_name)
+engine::engine(std::shared_ptr<const context> settings, int fd, const std::string& server_name,
+               byte_link* link)
     : context_(std::move(settings)),
-      transport_(fd),
+      transport_(fd, link),
       ssl_(make_ssl(*context_)),
       server_name_(server_name) {
     if (context_->is_client())
@@ -271,14 +279,14 @@ void engine::explain() {
         cause.code = errc::ocsp_refused;
         details->reason = text_of(staple_);
     } else if (transport_.read_error() != 0) {
-        cause.code = {transport_.read_error(), std::system_category()};
+        blame(transport_.read_failure(), cause, *details);
     } else if (transport_.ended() && transport_.write_error() == ECONNRESET) {
         cause.code = {ECONNRESET, std::system_category()};
     } else if (transport_.ended()) {
         cause.code = errc::truncated;
         details->reason = "connection ended without close_notify";
     } else if (!cause.code && transport_.write_error() != 0) {
-        cause.code = {transport_.write_error(), std::system_category()};
+        blame(transport_.write_failure(), cause, *details);
     } else if (!cause.code && close_received_) {
         cause.code = errc::truncated;
         details->reason = "the peer closed too early";
@@ -297,7 +305,7 @@ void engine::explain() {
 }
 
 failure engine::write_failure() const noexcept {
-    return {{transport_.write_error(), std::system_category()}, nullptr};
+    return transport_.write_failure();
 }
 
 bool engine::is_client() const noexcept {

@@ -41,8 +41,9 @@ enum class step {
 
 class engine {
   public:
-    /// server_name: empty for servers. Throws error.
-    engine(std::shared_ptr<const context> settings, int fd, const std::string& server_name);
+    /// server_name: empty for servers. link: as of a transport. Throws error.
+    engine(std::shared_ptr<const context> settings, int fd, const std::string& server_name,
+           byte_link* link = nullptr);
     ~engine();
     engine(const engine&) = delete;
     engine& operator=(const engine&) = delete;

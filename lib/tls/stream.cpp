@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <ringtls/tls/stream.hpp>
 
+#include <ringtls/tls/byte_stream.hpp>
+
 #include "connection.hpp"
 #include "exporter.hpp"
 #include "failure.hpp"
@@ -23,6 +25,14 @@ void check(std::span<const std::byte> already_read) {
     throw error(std::make_error_code(std::errc::message_size), "stream", std::move(details));
 }
 
+std::unique_ptr<byte_stream> present(std::unique_ptr<byte_stream> transport) {
+    if (transport)
+        return transport;
+    auto details = std::make_shared<error_details>();
+    details->reason = "there is no byte_stream";
+    throw error(std::make_error_code(std::errc::invalid_argument), "stream", std::move(details));
+}
+
 } // namespace
 
 stream::stream(socket transport, const client_context& context, std::string_view server_name,
@@ -42,6 +52,18 @@ stream::stream(socket transport, const server_context& context,
         std::make_unique<detail::connection>(std::move(transport), context.shared(), std::string());
     connection_->tls().socket().begin_with(already_read);
 }
+
+stream::stream(std::unique_ptr<byte_stream> transport, const client_context& context,
+               std::string_view server_name) {
+    if (server_name.empty())
+        throw error(errc::invalid_name, "stream");
+    connection_ = std::make_unique<detail::connection>(present(std::move(transport)),
+                                                       context.shared(), std::string(server_name));
+}
+
+stream::stream(std::unique_ptr<byte_stream> transport, const server_context& context)
+    : connection_(std::make_unique<detail::connection>(present(std::move(transport)),
+                                                       context.shared(), std::string())) {}
 
 stream::stream(stream&& other) noexcept = default;
 stream& stream::operator=(stream&& other) noexcept = default;
@@ -144,7 +166,7 @@ stream_counters stream::counters() const noexcept {
 }
 
 address stream::peer_address() const {
-    return connection_->carrier().peer_address();
+    return connection_->peer_address();
 }
 
 event_loop& stream::loop() const noexcept {

@@ -104,7 +104,8 @@ void stream_operation::withdraw() noexcept {
 }
 
 int stream_operation::descriptor() const noexcept {
-    return connection_->carrier().fd();
+    const int fd = connection_->carrier().fd();
+    return fd < 0 ? no_descriptor : fd;
 }
 
 template class stream_call<void>;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "transport.hpp"
 
-#include "failure.hpp"
+#include "byte_link.hpp"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -51,6 +51,11 @@ struct transport::method {
     }
 };
 
+transport::transport(int fd, byte_link* link) noexcept : fd_(fd), link_(link) {
+    if (link_)
+        link_->count_in(counters_);
+}
+
 bio_handle transport::make_bio() {
     bio_handle made(check_openssl(BIO_new(method::get()), "BIO_new"));
     BIO_set_data(made.get(), this);
@@ -67,8 +72,7 @@ int transport::read(BIO* bio, char* into, int size) noexcept {
     if (ended_)
         return 0;
     while (!drained_ && receives_left_ > 0) {
-        const auto received = ::recv(fd_, into, static_cast<std::size_t>(size), MSG_DONTWAIT);
-        ++counters_.receives;
+        const auto received = receive_once(room);
         if (received > 0) {
             --receives_left_;
             consumed_ = true;
@@ -94,6 +98,13 @@ int transport::read(BIO* bio, char* into, int size) noexcept {
     BIO_set_retry_read(bio);
     errno = EAGAIN;
     return -1;
+}
+
+std::ptrdiff_t transport::receive_once(std::span<std::byte> into) noexcept {
+    if (link_)
+        return link_->receive(into);
+    ++counters_.receives;
+    return ::recv(fd_, into.data(), into.size(), MSG_DONTWAIT);
 }
 
 int transport::replay(std::span<std::byte> into) noexcept {
@@ -186,15 +197,21 @@ int transport::take_rest(BIO* bio, std::span<const std::byte> rest, int size) no
     return size;
 }
 
+std::ptrdiff_t transport::send_once(std::span<const std::byte> from, bool more) noexcept {
+    if (link_)
+        return link_->send(from);
+    ++counters_.sends;
+    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0);
+    return ::send(fd_, from.data(), from.size(), flags);
+}
+
 /// The number of bytes that the socket took: 0 if it is full, or failed for good, which is noted.
 std::ptrdiff_t transport::send(std::span<const std::byte> from, bool more) noexcept {
-    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0);
     while (!full_ && write_error_ == 0) {
-        const auto sent = ::send(fd_, from.data(), from.size(), flags);
-        ++counters_.sends;
+        const auto sent = send_once(from, more);
         if (sent >= 0) {
             full_ = static_cast<std::size_t>(sent) < from.size();
-            withheld_ = more && !full_;
+            withheld_ = more && !full_ && !link_;
             counters_.bytes_sent += static_cast<std::uint64_t>(sent);
             return sent;
         }
@@ -229,6 +246,22 @@ bool transport::flush() {
         }
     }
     return !spilled();
+}
+
+bool transport::link_in_flight() const noexcept {
+    return link_->unsent();
+}
+
+failure transport::read_failure() const noexcept {
+    if (link_ && link_->read_failure())
+        return link_->read_failure();
+    return {{read_error_, std::system_category()}, nullptr};
+}
+
+failure transport::write_failure() const noexcept {
+    if (link_ && link_->write_failure())
+        return link_->write_failure();
+    return {{write_error_, std::system_category()}, nullptr};
 }
 
 void transport::give_up_writing(int code) noexcept {

@@ -4,6 +4,7 @@
 
 #include <ringtls/tls/counters.hpp>
 
+#include "failure.hpp"
 #include "openssl_handles.hpp"
 
 #include <cstddef>
@@ -13,6 +14,8 @@
 #include <vector>
 
 namespace ringtls::detail {
+
+class byte_link;
 
 /// Owns no descriptor. Receives what OpenSSL asks for in one call, and after a short one, which
 /// means that the socket is drained, asks the kernel no more before it is told of readiness.
@@ -39,7 +42,8 @@ class transport {
     static constexpr int receives_per_attempt = 4;
     static constexpr int receives_per_handshake_attempt = 32;
 
-    explicit transport(int fd) noexcept : fd_(fd) {}
+    /// link: plays the socket, whose descriptor there is not, and outlives this; null: none.
+    explicit transport(int fd, byte_link* link = nullptr) noexcept;
     transport(const transport&) = delete;
     transport& operator=(const transport&) = delete;
 
@@ -79,6 +83,9 @@ class transport {
     void begin_with(std::span<const std::byte> input);
 
     [[nodiscard]] bool spilled() const noexcept { return !spill_.empty(); }
+    /// A link has something that has not left.
+    [[nodiscard]] bool in_flight() const noexcept { return link_ && link_in_flight(); }
+    [[nodiscard]] bool unsent() const noexcept { return spilled() || in_flight(); }
     /// Sends what it can of the spill: nothing if the socket is known to be full. True if nothing
     /// is left of it.
     bool flush();
@@ -89,6 +96,9 @@ class transport {
     [[nodiscard]] bool ended() const noexcept { return ended_; }
     [[nodiscard]] int read_error() const noexcept { return read_error_; }
     [[nodiscard]] int write_error() const noexcept { return write_error_; }
+    /// The same, and what a link knows of it.
+    [[nodiscard]] failure read_failure() const noexcept;
+    [[nodiscard]] failure write_failure() const noexcept;
     [[nodiscard]] stream_counters& counters() noexcept { return counters_; }
     [[nodiscard]] const stream_counters& counters() const noexcept { return counters_; }
 
@@ -106,11 +116,15 @@ class transport {
     int write(BIO* bio, const char* from, int size) noexcept;
     int replay(std::span<std::byte> into) noexcept;
     [[nodiscard]] bool keep(std::span<const std::byte> received) noexcept;
+    [[nodiscard]] bool link_in_flight() const noexcept;
+    std::ptrdiff_t receive_once(std::span<std::byte> into) noexcept;
+    std::ptrdiff_t send_once(std::span<const std::byte> from, bool more) noexcept;
     std::ptrdiff_t send(std::span<const std::byte> from, bool more) noexcept;
     void push() noexcept;
     int take_rest(BIO* bio, std::span<const std::byte> rest, int size) noexcept;
 
     int fd_;
+    byte_link* link_;
     write_mode mode_ = write_mode::direct;
     bool more_ = false;
     bool withheld_ = false; ///< the socket may keep the end of the last send

@@ -134,9 +134,13 @@ class conversation {
     conversation(event_loop& on, socket_pair sockets, const client_context& c,
                  const server_context& s, bool subject_is_client, const bytes& outgoing,
                  const bytes& incoming)
+        : conversation(on, stream_pair(std::move(sockets), c, s), subject_is_client, outgoing,
+                       incoming) {}
+    conversation(event_loop& on, stream_pair ends, bool subject_is_client, const bytes& outgoing,
+                 const bytes& incoming)
         : loop(on) {
-        auto client = std::make_unique<stream>(std::move(sockets.client), c, "localhost");
-        auto server = std::make_unique<stream>(std::move(sockets.server), s);
+        auto client = std::make_unique<stream>(std::move(ends.client));
+        auto server = std::make_unique<stream>(std::move(ends.server));
         subject.talks = std::move(subject_is_client ? client : server);
         peer.talks = std::move(subject_is_client ? server : client);
         subject.out.data = peer.in.data = outgoing;

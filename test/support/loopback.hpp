@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cerrno>
+#include <memory>
 #include <random>
 #include <span>
 #include <string>
@@ -136,7 +137,21 @@ struct stream_pair {
           server_fd(sockets.server.fd()),
           client(std::move(sockets.client), c, name),
           server(std::move(sockets.server), s) {}
+    /// Over another transport.
+    stream_pair(std::unique_ptr<byte_stream> below_client,
+                std::unique_ptr<byte_stream> below_server, const client_context& c,
+                const server_context& s)
+        : client_fd(-1),
+          server_fd(-1),
+          client(std::move(below_client), c, "localhost"),
+          server(std::move(below_server), s) {}
 };
+
+/// TLS inside the pair's TLS.
+inline stream_pair inside(stream_pair outer, const client_context& c, const server_context& s) {
+    return {std::make_unique<tls_byte_stream>(std::move(outer.client)),
+            std::make_unique<tls_byte_stream>(std::move(outer.server)), c, s};
+}
 
 template<class... T>
 void run_all(event_loop& loop, task<T>... work) {

@@ -2,6 +2,7 @@
 // A conversation is run once to count the turns in which its operations wait, then again for each
 // of these turns and each way to end a wait. Whatever is struck, every byte is accounted for.
 #include "../support/conversation.hpp"
+#include "../support/memory_pipe.hpp"
 
 #include <string>
 #include <string_view>
@@ -94,9 +95,13 @@ class striker final : public test::striker {
     int ended_ = 0;
 };
 
+/// What the conversation's streams are over.
+enum class below { sockets, pipe, tls };
+
 /// What the two do, and with whom.
 struct setting {
     std::string name;
+    below over = below::sockets;
     std::vector<test::line> script;
     tls_version version = tls_version::tls_1_3;
     bool subject_is_client = true;
@@ -104,6 +109,7 @@ struct setting {
     std::size_t outgoing = 0;
     std::size_t incoming = 0;
     bool reads_to_end = true;
+    int often = 1; ///< the shortest of the intervals of strikes
 };
 
 /// Contexts, loop and clock, once for all the runs.
@@ -137,7 +143,7 @@ class sweep {
                 CHECK(ended_ == 0);
         }
         for (const auto what : {strike::stop, strike::deadline, strike::move_stream}) {
-            for (int every = 1; every <= 7; every += RINGTLS_TEST_STRIDE, ++runs)
+            for (int every = of_.often; every <= 7; every += RINGTLS_TEST_STRIDE, ++runs)
                 run_once(what, 0, every);
         }
         MESSAGE(of_.name << ": " << points << " suspension points, " << runs << " runs, " << ended
@@ -145,13 +151,26 @@ class sweep {
     }
 
   private:
+    test::stream_pair ends() {
+        if (of_.over == below::pipe) {
+            test::pipe_habits habits;
+            habits.most = 700;
+            habits.capacity = 5000;
+            habits.turns = 1;
+            auto pipe = test::memory_pipe::make(loop_, habits);
+            return {std::move(pipe.client), std::move(pipe.server), client_, server_};
+        }
+        test::stream_pair outer(test::connected_pair(loop_, of_.buffer), client_, server_);
+        return of_.over == below::tls ? test::inside(std::move(outer), client_, server_)
+                                      : std::move(outer);
+    }
+
     /// The number of suspension points.
     int run_once(strike what, int at, int every = 0) {
         CAPTURE(of_.name);
         CAPTURE(strike_names.at(static_cast<std::size_t>(what)));
         CAPTURE(at);
-        conversation talk(loop_, test::connected_pair(loop_, of_.buffer), client_, server_,
-                          of_.subject_is_client, outgoing_, incoming_);
+        conversation talk(loop_, ends(), of_.subject_is_client, outgoing_, incoming_);
         striker with(clock_, what, at, every);
         const bool in_time = talk.run(of_.script, with);
         ended_ += with.ended();
@@ -276,6 +295,36 @@ TEST_CASE("every wait of a shutdown that has to drop data can be struck") {
     of.incoming = 200000;
     of.reads_to_end = false;
     sweep_all(of);
+}
+
+TEST_CASE("every wait of a conversation over other transports can be struck in every way") {
+    setting of;
+    of.script = {{act::handshake},    {act::write, 5},    {act::read_exactly, 5},
+                 {act::readable},     {act::read, 64},    {act::key_update},
+                 {act::write, 16385}, {act::key_update},  {act::read_exactly, 16385},
+                 {act::close_write},  {act::read_to_end}, {act::shutdown}};
+    of.outgoing = 5 + 16385;
+    of.incoming = 30000;
+    for (const auto over : {below::pipe, below::tls}) {
+        of.over = over;
+        of.often = 5; // a key update that is struck each time it waits is never done
+        of.name = over == below::pipe ? "over a pipe" : "inside TLS";
+        sweep_all(of);
+    }
+}
+
+TEST_CASE("every wait of a duplex conversation over other transports can be struck") {
+    setting of;
+    of.script = {{act::start_reader}, {act::write, 50000}, {act::key_update}, {act::write, 30000},
+                 {act::close_write},  {act::join},         {act::shutdown}};
+    of.outgoing = 80000;
+    of.incoming = 80000;
+    for (const auto over : {below::pipe, below::tls}) {
+        of.over = over;
+        of.often = 5;
+        of.name = over == below::pipe ? "duplex over a pipe" : "duplex inside TLS";
+        sweep_all(of);
+    }
 }
 
 TEST_CASE("every wait of a megabyte's write can be struck") {

@@ -154,6 +154,8 @@ class operation : private detail::loop_entry {
     [[nodiscard]] virtual bool expire() noexcept { return false; }
     /// The descriptor that `readable` and `writable` mean.
     [[nodiscard]] virtual int descriptor() const noexcept { return -1; }
+    /// In a descriptor's place: these, too, wait for who schedules it.
+    static constexpr int no_descriptor = -2;
 
     /// What it is called from now on, where it has several steps; a literal.
     void name(std::string_view step) noexcept { name_ = step; }

@@ -10,10 +10,10 @@ class event_loop;
 
 /// What a stream has done so far.
 struct stream_counters {
-    std::uint64_t bytes_received = 0; ///< from the socket, encrypted
+    std::uint64_t bytes_received = 0; ///< from the socket or byte_stream, encrypted
     std::uint64_t bytes_sent = 0;
-    std::uint64_t receives = 0;         ///< recv(2) calls
-    std::uint64_t sends = 0;            ///< send(2) calls
+    std::uint64_t receives = 0;         ///< recv(2) calls, or a byte_stream's reads
+    std::uint64_t sends = 0;            ///< send(2) calls, or its writes
     std::uint64_t records_received = 0; ///< a ClientHello that chose a context: once more
     std::uint64_t records_sent = 0;
     std::uint64_t read_waits = 0;  ///< times OpenSSL wanted to read, and an operation waited

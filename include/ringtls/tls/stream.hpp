@@ -28,6 +28,8 @@ class connection;
 
 namespace [[gnu::visibility("default")]] ringtls {
 
+class byte_stream;
+
 /// A TLS connection (RFC 8446, RFC 5246), client or server.
 ///
 /// Operations: every call below returns an operation, to be awaited in the same expression, with
@@ -68,6 +70,12 @@ class stream {
     /// A server. Throws error with OpenSSL's code; already_read as above.
     stream(socket transport, const server_context& context,
            std::span<const std::byte> already_read = {});
+    /// The same over another transport than a socket: byte_stream.hpp. What is said here of TCP
+    /// then goes for that one, and "the socket has taken" means that byte_stream::write has
+    /// completed. Also throws error with std::errc::invalid_argument if there is none.
+    stream(std::unique_ptr<byte_stream> transport, const client_context& context,
+           std::string_view server_name);
+    stream(std::unique_ptr<byte_stream> transport, const server_context& context);
     stream(stream&& other) noexcept;
     stream& operator=(stream&& other) noexcept;
     ~stream();
@@ -167,7 +175,7 @@ class stream {
     /// has none of the type.
     [[nodiscard]] std::vector<std::byte> channel_binding(channel_binding_type type) const;
     [[nodiscard]] stream_counters counters() const noexcept;
-    /// getpeername(2). Throws error with the system's code.
+    /// getpeername(2), or the byte_stream's. Throws error with the system's code, or as that does.
     [[nodiscard]] address peer_address() const;
     [[nodiscard]] event_loop& loop() const noexcept;
     /// The SSL, owned by this stream, for what this library does not cover; another one once a
