@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Fetches one https URL: connect, verify, send the request, read the response to its end, shut
-// down.
+// Fetches one https URL: connect, directly or through an https proxy, verify, send the request,
+// read the response to its end, shut down.
 #include "common/command_line.hpp"
 #include "common/connection_facts.hpp"
 #include "common/console.hpp"
 #include "common/http_response.hpp"
+#include "common/https_proxy.hpp"
 #include "common/output_file.hpp"
 #include "common/program.hpp"
 #include "common/termination_signals.hpp"
@@ -33,13 +34,15 @@ using ringtls::task;
 
 constexpr const char* name = "https_get";
 constexpr const char* usage =
-    R"(usage: https_get [--ca FILE] [--timeout SECONDS] [--output FILE] [--verbose]
-                 https://HOST[:PORT]/PATH
+    R"(usage: https_get [--ca FILE] [--proxy https://HOST[:PORT]] [--proxy-ca FILE]
+                 [--timeout SECONDS] [--output FILE] [--verbose] https://HOST[:PORT]/PATH
 
 Fetches the URL. The body goes to stdout, or to FILE, which appears only when it is whole.
 Exits 1 if the body was cut short, and for a status of 400 and more.
 
   --ca FILE          trust the certificates in FILE, not the system's
+  --proxy URL        connect through this proxy with CONNECT: TLS to it, and TLS to the host inside
+  --proxy-ca FILE    trust the certificates in FILE for the proxy, not the system's
   --timeout SECONDS  for connecting, and for each wait for the server (default 30)
   --output FILE      write the body to FILE
   --verbose          print the connection's facts and the response's header on stderr
@@ -49,6 +52,8 @@ Exits 1 if the body was cut short, and for a status of 400 and more.
 struct options {
     sample::url url;
     std::string ca;
+    std::optional<sample::url> proxy;
+    std::string proxy_ca;
     std::chrono::milliseconds timeout = 30s;
     std::string output;
     bool verbose = false;
@@ -58,11 +63,15 @@ options parse(int argc, char** argv) {
     options o;
     sample::command_line line(name, usage);
     line.value("ca", o.ca);
+    line.value("proxy", [&o](const auto& text) { o.proxy = sample::parse_proxy(text); });
+    line.value("proxy-ca", o.proxy_ca);
     line.value("timeout", [&o](const auto& text) { o.timeout = sample::parse_seconds(text); });
     line.value("output", o.output);
     line.flag("verbose", o.verbose);
     const auto operands = line.parse(argc, argv, {"URL"});
     o.url = sample::parse_url(operands[0]);
+    if (!o.proxy && !o.proxy_ca.empty())
+        throw sample::usage_error("--proxy-ca without --proxy");
     return o;
 }
 
@@ -120,6 +129,27 @@ void print_head(const sample::http_head& head) {
     std::fputs("\n", stderr);
 }
 
+/// What this program asks of a server, and of a proxy.
+ringtls::client_context context_trusting(const std::string& ca) {
+    ringtls::client_settings settings;
+    settings.alpn({"http/1.1"});
+    if (!ca.empty())
+        settings.trust(ringtls::pem::file(ca));
+    return ringtls::client_context(settings);
+}
+
+task<ringtls::stream> connect(ringtls::event_loop& loop, const ringtls::client_context& tls,
+                              const options& o) {
+    if (o.proxy) {
+        const auto proxy_tls = context_trusting(o.proxy_ca);
+        auto through = co_await sample::connect_through(loop, *o.proxy, proxy_tls, o.url, tls,
+                                                        loop.now() + o.timeout);
+        co_return through;
+    }
+    auto direct = co_await ringtls::connect(loop, tls, o.url.host, o.url.port).within(o.timeout);
+    co_return direct;
+}
+
 /// Completes with the response's head when its body is where it belongs.
 task<sample::http_head> fetch(ringtls::event_loop& loop, const ringtls::client_context& tls,
                               const options& o) {
@@ -127,7 +157,7 @@ task<sample::http_head> fetch(ringtls::event_loop& loop, const ringtls::client_c
     if (!o.output.empty())
         file.emplace(o.output);
 
-    auto peer = co_await ringtls::connect(loop, tls, o.url.host, o.url.port).within(o.timeout);
+    auto peer = co_await connect(loop, tls, o);
     if (o.verbose)
         sample::print_facts(peer.info());
     co_await send_request(peer, o);
@@ -180,11 +210,7 @@ task<> stop_at_signal(ringtls::event_loop& loop, sample::termination_signals& si
 
 int https_get(int argc, char** argv) {
     const options o = parse(argc, argv);
-    ringtls::client_settings settings;
-    settings.alpn({"http/1.1"});
-    if (!o.ca.empty())
-        settings.trust(ringtls::pem::file(o.ca));
-    const ringtls::client_context tls(settings);
+    const auto tls = context_trusting(o.ca);
     sample::termination_signals signals;
     ringtls::event_loop loop;
     bool interrupted = false;

@@ -117,7 +117,7 @@ stop_server
 each_misused 'listen cert key client-ca alpn threads save-cert driver' server
 each_misused 'ca server-name cert key alpn timeout' "$samples/echo_client" localhost 1
 each_misused 'ca server-name connections messages size timeout' "$samples/echo_swarm" localhost 1
-each_misused 'ca timeout output' "$samples/https_get" https://localhost/
+each_misused 'ca proxy proxy-ca timeout output' "$samples/https_get" https://localhost/
 for flag in quiet help version; do
     misused "'--$flag=yes' takes no value" server "--$flag=yes"
 done
