@@ -47,8 +47,9 @@ Sends back what it receives. SIGINT and SIGTERM close every connection and end i
                             bytes: servers that share it resume each other's sessions
   --ocsp FILE               staple this OCSP response (DER)
   --threads N               event loops, each on a thread of its own (default 1)
-  --driver io_uring|epoll   how the event loop waits (default: the best there is)
-  --quiet                   no line on stderr for a connection that failed
+  --driver io_uring|epoll   how the event loop waits (default: io_uring, or epoll where that is
+                            refused, with a line on stderr that says why)
+  --quiet                   no line on stderr for that, or for a connection that failed
   --help, --version         print this, or the version
 )";
 
@@ -225,6 +226,8 @@ int echo_server(int argc, char** argv) {
     std::cout << "listening on " << server.local_address().to_string() << std::endl;
     if (!std::cout)
         throw std::runtime_error("stdout: cannot be written to");
+    if (const auto why = server.loop().driver_reason(); !why.empty() && !o.quiet)
+        sample::report(name, "going on with epoll: " + std::string(why));
     server.run();
     return 0;
 }

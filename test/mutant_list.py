@@ -23,10 +23,12 @@ CONNECTING = "lib/net/connecting.cpp"
 CONNECTION = "lib/tls/connection.cpp"
 CERTIFICATE = "lib/tls/certificate.cpp"
 CONTEXT = "lib/tls/context.cpp"
+CHOICE = "lib/loop/driver.cpp"
 CORE = "lib/loop/loop_core.cpp"
 CORE_HEADER = "lib/loop/loop_core.hpp"
 DRIVER = "lib/loop/io_uring_driver.cpp"
 ENGINE = "lib/tls/engine.cpp"
+EPOLL = "lib/loop/epoll_driver.cpp"
 HELLO = "lib/tls/client_hello.cpp"
 GROUP = "lib/loop/task_group.cpp"
 LISTENER = "lib/net/listener.cpp"
@@ -612,7 +614,7 @@ MUTANTS = [Mutant(*each) for each in [
     ("io_uring: a cancel ends a poll that is looked at right now", DRIVER,
      "        io_uring_prep_cancel64(sqe, token_of(index), 0);",
      "        io_uring_prep_poll_remove(sqe, token_of(index));",
-     ("loop/io_uring_driver", "loop/driver_faults", "loop/driver_model")),
+     ("loop/driver", "loop/driver_faults", "loop/driver_model")),
     ("io_uring: a multishot poll that outlives its cancel is cancelled again", DRIVER,
      "            release(index);\n            return;\n        }\n"
      "        slot.state = slot_state::leaving;\n        enqueue(index);\n",
@@ -622,7 +624,7 @@ MUTANTS = [Mutant(*each) for each in [
      "        return index < slots_.size();", ("loop/driver_faults", "loop/driver_model")),
     ("io_uring: a poll cancelled before its submission never reaches the kernel", DRIVER,
      "        slot.state = slot_state::dropped;\n        return;",
-     "        return;", ("loop/io_uring_driver", "loop/driver_faults", "loop/driver_model")),
+     "        return;", ("loop/driver", "loop/driver_faults", "loop/driver_model")),
     ("io_uring: a full submission queue loses nothing", DRIVER,
      "    if (!sqe)\n        return false;",
      "    if (!sqe)\n        return true;", ("loop/driver_faults", "loop/driver_model", "loop/event_loop")),
@@ -634,10 +636,62 @@ MUTANTS = [Mutant(*each) for each in [
      "        if (result < 0)\n            refuse(result, \"io_uring_enter\");\n        return result;",
      "        return result < 0 ? 0 : result;", ("loop/loop_faults", "loop/driver_faults")),
     ("io_uring: sockets closed in a run's last turn are closed", CORE,
-     "        turn();\n    driver_->flush();\n}", "        turn();\n}", ("loop/event_loop",)),
+     "        turn();\n    driver_->wait(std::chrono::nanoseconds::zero(), nullptr);\n}",
+     "        turn();\n}", ("loop/event_loop",)),
     ("io_uring: flags that a kernel does not know are left away", DRIVER,
      "            if (result != -EINVAL)\n                break;",
-     "            break;", ("loop/driver_faults", "loop/io_uring_driver")),
+     "            break;", ("loop/driver_faults", "loop/driver")),
+    ("io_uring: a ring that may not be entered is refused when it is made", DRIVER,
+     "        taken(io_uring_submit_and_get_events(ring_->get()));\n        slots_", "        slots_",
+     ("loop/driver_faults", "tls/driver_choice")),
+    ("io_uring: what is needed of it is looked for", DRIVER,
+     "        if ((parameters_.features & needed) != needed) {", "        if (false) {",
+     ("loop/driver_faults",)),
+    # ---- epoll's traps, and the choice ----
+    ("driver: a lack of descriptors is no reason for epoll", CHOICE,
+     "        if (!is_for_good(refusal))\n            throw;\n", "", ("loop/driver_faults",)),
+    ("driver: the loop says why it is on epoll", CHOICE, "        reason = refusal.what();\n", "",
+     ("tls/driver_choice", "loop/driver_faults")),
+    ("driver: the environment forces it", CHOICE, 'name = forced ? forced : "";', 'name = "";',
+     ("loop/driver@epoll", "tls/driver_choice")),
+    ("epoll: a number that was without a poll may be another file's", EPOLL,
+     "    if (of.waiting.empty())\n        of.enabled = false;\n", "",
+     ("loop/driver@epoll", "loop/driver_oracle@epoll", "loop/epoll_faults")),
+    ("epoll: what is not registered any more is registered again", EPOLL,
+     "    if (code == ENOENT)\n", "    if (!of.registered)\n",
+     ("loop/driver@epoll", "loop/driver_oracle@epoll", "loop/epoll_faults")),
+    ("epoll: a registration of an earlier file speaks for nobody", EPOLL,
+     "found->second.generation != data >> 32", "false",
+     ("loop/driver@epoll", "loop/driver_oracle@epoll")),
+    ("epoll: what is left over of a closed number speaks up once", EPOLL,
+     "events | EPOLLONESHOT, data", "events, data", ("loop/driver@epoll",)),
+    ("epoll: the polls that an event does not answer go on waiting", EPOLL,
+     "    if (!of.waiting.empty())\n        note_change(of);\n", "",
+     ("loop/driver@epoll", "loop/poll@epoll")),
+    ("epoll: a registration is for all of a number's polls", EPOLL,
+     "        asked |= static_cast<unsigned short>(each.events);",
+     "        asked = static_cast<unsigned short>(each.events);",
+     ("loop/driver@epoll", "loop/poll@epoll", "loop/driver_oracle@epoll")),
+    ("epoll: a poll is covered by a registration for all it asks for, or makes its own", EPOLL,
+     "(of.enabled && (asked & ~of.enabled_for) == 0)", "of.enabled",
+     ("loop/driver@epoll", "loop/poll@epoll", "loop/driver_oracle@epoll")),
+    ("epoll: a poll that another covers costs no call", EPOLL,
+     "(of.enabled && (asked & ~of.enabled_for) == 0)", "false", ("loop/epoll_faults",)),
+    ("epoll: a regular file is ready", EPOLL, "        answer(of, POLLIN | POLLOUT);\n", "",
+     ("loop/driver@epoll", "loop/poll@epoll")),
+    ("epoll: no room for a registration is told", EPOLL, "    case ENOSPC:\n", "",
+     ("loop/epoll_faults",)),
+    ("operation: one that the kernel has no room for fails", OPERATION,
+     "events == detail::no_room && waiting()", "false", ("loop/epoll_faults",)),
+    ("epoll: a wait is not cut short", EPOLL, "ceil<milliseconds>", "floor<milliseconds>",
+     ("loop/epoll_faults", "tls/driver_choice")),
+    ("epoll: a cancel reaches what has completed and is not handed out", EPOLL,
+     "    if (each->answer != 0)\n        return release(ended_, each);\n",
+     "    if (each->answer != 0)\n        return;\n",
+     ("loop/driver@epoll", "loop/poll@epoll", "loop/driver_oracle@epoll")),
+    ("epoll: what is left to hand out does not wait", EPOLL,
+     "look(ended_.empty() ? timeout : std::chrono::nanoseconds::zero());", "look(timeout);",
+     ("loop/driver@epoll", "loop/epoll_faults")),
     # ---- the rest of the loop, and sockets ----
     ("listener: a connection that failed while it waited is passed over", LISTENER,
      "    if (code == EAGAIN || code == EINTR || is_of_the_connection(code))",

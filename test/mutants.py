@@ -27,7 +27,13 @@ PATIENCE = 600  # seconds
 
 
 def program_of(test):
-    return "test/" + test.replace("/", "_") + "_test"
+    """Of a test, or of a test@driver."""
+    return "test/" + test.partition("@")[0].replace("/", "_") + "_test"
+
+
+def environment_of(test):
+    driver = test.partition("@")[2]
+    return os.environ | ({"RINGTLS_DRIVER": driver} if driver else {})
 
 
 def copy_tree():
@@ -61,6 +67,7 @@ def run(test, limit=PATIENCE):
     """What became of it; empty if it passed."""
     try:
         ended = subprocess.run([BUILD / program_of(test)], cwd=BUILD, timeout=limit,
+                               env=environment_of(test),
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     except subprocess.TimeoutExpired:
         return "did not end"

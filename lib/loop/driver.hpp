@@ -4,13 +4,20 @@
 
 #include <ringtls/loop/event_loop.hpp>
 
+#include <poll.h>
+
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace ringtls::detail {
+
+/// In place of a poll's revents: the kernel has no room for it. (What poll(2) means by this, a
+/// descriptor that is not open, is POLLERR here: the retried call finds out.)
+constexpr short no_room = POLLNVAL;
 
 /// Receives completions, one at a time, while the driver waits.
 class completion_sink {
@@ -41,14 +48,12 @@ class driver {
     virtual void cancel(token poll) noexcept = 0;
 
     /// Submits what was armed and cancelled, waits for a completion, wake() or the time-out
-    /// (absent: none; zero: only looks), and hands out the completions. Throws error if the
-    /// kernel refuses.
-    virtual void wait(std::optional<std::chrono::nanoseconds> timeout, completion_sink& sink) = 0;
-
-    /// Submits what was armed and cancelled, as far as the kernel takes it now, and waits for
-    /// nothing: the rest, and what completes, is for the next wait(). Throws error if the kernel
-    /// refuses.
-    virtual void flush() = 0;
+    /// (absent: none; zero: only looks), and hands out the completions. Without a sink it neither
+    /// waits nor hands out: it submits as far as the kernel takes it now, so that the files of
+    /// cancelled polls are let go of, and what completes is for the next wait(). May return
+    /// early, with nothing. Throws error if the kernel refuses, and what the sink throws: what is
+    /// not submitted or handed out then is for the next wait().
+    virtual void wait(std::optional<std::chrono::nanoseconds> timeout, completion_sink* sink) = 0;
 
     /// From any thread: has the wait() that is under way, or else the next, return.
     virtual void wake() noexcept = 0;
@@ -59,10 +64,14 @@ class driver {
     virtual void count(event_loop_counters& into) const noexcept = 0;
 };
 
-/// Throws error with the kernel's reason if it refuses io_uring.
+/// Throws error with the kernel's reason if it refuses io_uring, or what is needed of it.
 std::unique_ptr<driver> make_io_uring_driver();
 
-/// The driver of this name; empty: RINGTLS_DRIVER, or else the best that works. Throws error.
-std::unique_ptr<driver> make_driver(std::string_view name);
+/// Throws error with the kernel's reason if it has nothing left to give.
+std::unique_ptr<driver> make_epoll_driver();
+
+/// The driver of this name; empty: RINGTLS_DRIVER, or else io_uring, or else epoll, and then reason
+/// says what io_uring was refused with. Throws error.
+std::unique_ptr<driver> make_driver(std::string_view name, std::string& reason);
 
 } // namespace ringtls::detail

@@ -45,6 +45,9 @@ loop_clock::time_point event_loop::now() const noexcept {
 std::string_view event_loop::driver() const noexcept {
     return core_->driver_name();
 }
+std::string_view event_loop::driver_reason() const noexcept {
+    return core_->driver_reason();
+}
 event_loop_counters event_loop::counters() const noexcept {
     return core_->counters();
 }

@@ -9,12 +9,10 @@
 // CQE of its request, so that a late CQE finds nobody rather than a stranger. SQEs are written in
 // wait() alone: a poll that is cancelled in the turn that armed it never reaches the kernel, which
 // would otherwise bind it to whatever file has the descriptor's number by then.
-#include "driver.hpp"
+#include "event_descriptor.hpp"
 
 #include <liburing.h>
 #include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -24,15 +22,14 @@
 namespace ringtls::detail {
 namespace {
 
+constexpr std::string_view driver_name = "io_uring";
 constexpr unsigned submission_entries = 1024;
 constexpr unsigned completion_entries = 16384;
 /// user_data of cancel requests, whose own completions tell nothing new. No poll's token.
 constexpr std::uint64_t cancel_request = 0;
 
 [[noreturn]] void refuse(int negative_errno, const char* what) {
-    auto details = std::make_shared<error_details>();
-    details->subject = what;
-    throw error({-negative_errno, std::system_category()}, "io_uring", std::move(details));
+    detail::refuse(driver_name, -negative_errno, what);
 }
 
 /// How many requests an enter took; 0 too if it does nothing now and will later: the time-out, a
@@ -56,7 +53,7 @@ int taken(int result) {
 /// The ring itself, and nothing but its lifetime.
 class ring {
   public:
-    /// What each kernel since 5.11 knows, newest first: 6.1, 5.19, 5.18, 5.11. TASKRUN_FLAG shows
+    /// What each kernel since 5.13 knows, newest first: 6.1, 5.19, 5.18, 5.13. TASKRUN_FLAG shows
     /// liburing that polls have completed which only a call into the kernel will report: without it
     /// a turn whose submissions alone fill the completion queue would make no such call, for as
     /// long as that goes on.
@@ -80,6 +77,12 @@ class ring {
         }
         if (result < 0)
             refuse(result, "io_uring_setup");
+        // RSRC_TAGS came with Linux 5.13, as multishot polls did, which have no flag of their own.
+        constexpr unsigned needed = IORING_FEAT_EXT_ARG | IORING_FEAT_RSRC_TAGS;
+        if ((parameters_.features & needed) != needed) {
+            io_uring_queue_exit(&ring_);
+            refuse(-ENOSYS, "io_uring_setup");
+        }
     }
     ring(const ring&) = delete;
     ring& operator=(const ring&) = delete;
@@ -103,44 +106,20 @@ class ring {
     io_uring_params parameters_{};
 };
 
-class event_descriptor {
-  public:
-    event_descriptor() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-        if (fd_ < 0)
-            refuse(-errno, "eventfd");
-    }
-    event_descriptor(const event_descriptor&) = delete;
-    event_descriptor& operator=(const event_descriptor&) = delete;
-    ~event_descriptor() { close(fd_); }
-
-    [[nodiscard]] int fd() const noexcept { return fd_; }
-    /// Cannot fail but for a full counter, which is readable all the same.
-    void signal() const noexcept {
-        const std::uint64_t one = 1;
-        static_cast<void>(::write(fd_, &one, sizeof one));
-    }
-    void drain() const noexcept {
-        std::uint64_t count = 0;
-        static_cast<void>(::read(fd_, &count, sizeof count));
-    }
-
-  private:
-    int fd_;
-};
-
 class io_uring_driver final : public driver, private loop_entry {
   public:
+    /// Enters the ring once: a filter of system calls may let it be set up, and refuse that.
     io_uring_driver() {
+        taken(io_uring_submit_and_get_events(ring_->get()));
         slots_.reserve(64);
         arm(wake_.fd(), POLLIN, *this);
     }
 
     token arm(int fd, short events, loop_entry& entry) override;
     void cancel(token poll) noexcept override;
-    void wait(std::optional<std::chrono::nanoseconds> timeout, completion_sink& sink) override;
-    void flush() override;
+    void wait(std::optional<std::chrono::nanoseconds> timeout, completion_sink* sink) override;
     void wake() noexcept override { wake_.signal(); }
-    std::string_view name() const noexcept override { return "io_uring"; }
+    std::string_view name() const noexcept override { return driver_name; }
     void count(event_loop_counters& into) const noexcept override {
         into.enters += enters_;
         into.polls += polls_;
@@ -177,6 +156,7 @@ class io_uring_driver final : public driver, private loop_entry {
     void release(std::uint32_t index) noexcept;
     void bind();
     void submit_queue();
+    void settle();
     bool prepare(std::uint32_t index);
     void enter(std::optional<std::chrono::nanoseconds> timeout);
     void complete(const io_uring_cqe& cqe, completion_sink& sink);
@@ -185,7 +165,7 @@ class io_uring_driver final : public driver, private loop_entry {
     std::optional<ring> ring_{std::in_place};
     const std::thread::id maker_ = std::this_thread::get_id();
     bool bound_ = false; ///< the ring is this thread's, once it first waits
-    event_descriptor wake_;
+    event_descriptor wake_{driver_name};
     std::vector<slot> slots_;
     std::uint32_t free_ = none;
     std::uint32_t queue_first_ = none; ///< slots with something to submit, in order
@@ -326,9 +306,11 @@ void io_uring_driver::bind() {
     bound_ = true;
 }
 
-void io_uring_driver::wait(std::optional<std::chrono::nanoseconds> timeout, completion_sink& sink) {
+void io_uring_driver::wait(std::optional<std::chrono::nanoseconds> timeout, completion_sink* sink) {
     if (!bound_)
         bind();
+    if (!sink)
+        return settle();
     submit_queue();
     enter(timeout);
     // What completes while these are handed out belongs to the next turn.
@@ -339,15 +321,15 @@ void io_uring_driver::wait(std::optional<std::chrono::nanoseconds> timeout, comp
         const io_uring_cqe copy = {cqe->user_data, cqe->res, cqe->flags};
         io_uring_cqe_seen(ring_->get(), cqe);
         ++completions_;
-        complete(copy, sink);
+        complete(copy, *sink);
     }
 }
 
 /// Asks for events too: with IORING_SETUP_DEFER_TASKRUN, a cancelled request lets go of its file
 /// only then, and since Linux 6.13 no more than twenty of them a call; one at least.
-void io_uring_driver::flush() {
+void io_uring_driver::settle() {
     const bool queued = queue_first_ != none || io_uring_sq_ready(ring_->get()) != 0;
-    if (!bound_ || (!queued && !ring_->has_work()))
+    if (!queued && !ring_->has_work())
         return;
     submit_queue();
     for (auto left = slots_.size() + 1; left > 0; --left) {

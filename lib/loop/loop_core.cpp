@@ -83,7 +83,7 @@ class loop_core::running {
 
 loop_core::loop_core(const event_loop_options& options)
     : unhandled(print_and_terminate),
-      driver_(make_driver(options.driver())),
+      driver_(make_driver(options.driver(), driver_reason_)),
       clock_(options.clock()),
       busy_poll_(options.busy_poll()) {}
 
@@ -171,7 +171,7 @@ void loop_core::run() {
     const running here(*this);
     while (!stopping_.exchange(false) && !idle())
         turn();
-    driver_->flush();
+    driver_->wait(std::chrono::nanoseconds::zero(), nullptr);
 }
 
 void loop_core::run_to_end(task<> work) {
@@ -189,7 +189,7 @@ void loop_core::run_to_end(task<> work) {
     }
     const bool stopped = main_ != nullptr;
     drop_main();
-    driver_->flush();
+    driver_->wait(std::chrono::nanoseconds::zero(), nullptr);
     if (stopped)
         throw error(errc::canceled, "run");
     if (main_failure_)
@@ -215,7 +215,7 @@ void loop_core::turn() {
     const bool over = for_main ? main_ == nullptr : idle();
     ++looks_;
     const bool only_looks = over || stays_awake();
-    driver_->wait(only_looks ? std::chrono::nanoseconds::zero() : time_to_wait(), *this);
+    driver_->wait(only_looks ? std::chrono::nanoseconds::zero() : time_to_wait(), this);
     run_remote();
     expire();
     while (loop_entry* entry = next_turn_.pop_front())

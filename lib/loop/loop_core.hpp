@@ -21,6 +21,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -98,6 +99,7 @@ struct loop_core final : private completion_sink {
     void destroy_tasks();
 
     [[nodiscard]] std::string_view driver_name() const noexcept { return driver_->name(); }
+    [[nodiscard]] std::string_view driver_reason() const noexcept { return driver_reason_; }
     [[nodiscard]] event_loop_counters counters() const noexcept;
 
     void root_ended(root_promise& root) noexcept;
@@ -123,6 +125,7 @@ struct loop_core final : private completion_sink {
     [[nodiscard]] std::optional<std::chrono::nanoseconds> time_to_wait();
     [[nodiscard]] bool stays_awake() noexcept;
 
+    std::string driver_reason_; ///< before driver_, which says it
     std::unique_ptr<driver> driver_;
     const manual_clock* clock_;
     intrusive_list<&loop_entry::turn_hook> ready_;

@@ -144,6 +144,11 @@ void operation::on(cause why, short events) {
         [[fallthrough]];
     case cause::readiness:
         events_ = events;
+        if (events == detail::no_room && waiting()) {
+            withdraw();
+            fail(std::make_error_code(std::errc::not_enough_memory));
+            finish();
+        }
         if (state_ == state::over || advance())
             waiter_.resume();
         return;

@@ -3,6 +3,7 @@
 
 #include "../descriptors.hpp"
 #include "../started.hpp"
+#include "../support/interposed_epoll.hpp"
 #include "../support/interposed_io_uring.hpp"
 
 #include <ringtls/coro/as_result.hpp>
@@ -13,6 +14,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <ctime>
 #include <functional>
 #include <optional>
 #include <stop_token>
@@ -32,30 +34,57 @@ using ringtls::manual_clock;
 using ringtls::task;
 using ringtls::test::started;
 
-/// A kernel that says at once that the time asked for is over.
-class hurried_kernel final : public ringtls::test::interposed_io_uring {
+/// Between a loop and its driver's kernel, whichever that is: what a wait does.
+class interposed_waits : public ringtls::test::interposed_io_uring,
+                         public ringtls::test::interposed_epoll {
   public:
-    std::function<void(std::optional<std::chrono::nanoseconds>)> on_wait = [](auto) {};
-
     int enter(const ringtls::test::enter_call& call) override {
         using kind = ringtls::test::enter_call::kind;
         const bool waits = call.what == kind::submit_and_wait || call.timeout > 0ns;
+        return on_call(waits, call.timeout, call.really, -ETIME);
+    }
+    int wait(int epoll, epoll_event* events, int most, int milliseconds) override {
+        return on_call(
+            milliseconds != 0, std::nullopt,
+            [&] { return epoll_calls::wait(epoll, events, most, milliseconds); }, 0);
+    }
+    int wait(int epoll, epoll_event* events, int most, const timespec& time) override {
+        return on_call(
+            true, std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec),
+            [&] { return epoll_calls::wait(epoll, events, most, time); }, 0);
+    }
+
+  protected:
+    /// really: the call itself. over: what it answers if the time is over.
+    virtual int on_call(bool waits, std::optional<std::chrono::nanoseconds> time,
+                        const std::function<int()>& really, int over) = 0;
+};
+
+/// A kernel that says at once that the time asked for is over.
+class hurried_kernel final : public interposed_waits {
+  public:
+    std::function<void(std::optional<std::chrono::nanoseconds>)> on_wait = [](auto) {};
+
+  private:
+    int on_call(bool waits, std::optional<std::chrono::nanoseconds> time,
+                const std::function<int()>& really, int over) override {
         if (!waits)
-            return call.really();
-        on_wait(call.timeout);
-        return -ETIME;
+            return really();
+        on_wait(time);
+        return over;
     }
 };
 
 /// The real one, which tells whether it is asked to wait or only to look.
-class watched_kernel final : public ringtls::test::interposed_io_uring {
+class watched_kernel final : public interposed_waits {
   public:
     std::function<void(bool)> on_enter = [](bool) {};
 
-    int enter(const ringtls::test::enter_call& call) override {
-        using kind = ringtls::test::enter_call::kind;
-        on_enter(call.what == kind::submit_and_wait || call.timeout > 0ns);
-        return call.really();
+  private:
+    int on_call(bool waits, std::optional<std::chrono::nanoseconds> /*time*/,
+                const std::function<int()>& really, int /*over*/) override {
+        on_enter(waits);
+        return really();
     }
 };
 

@@ -222,7 +222,7 @@ class model {
             test_.look();
             return;
         default:
-            wait_or_flush();
+            wait_or_submit();
             return;
         }
     }
@@ -258,11 +258,11 @@ class model {
             cancel(each);
     }
 
-    void wait_or_flush() {
+    void wait_or_submit() {
         if (chance_.once_in(3))
-            return test_.on->flush();
+            return test_.submit();
         test_.on->wake();
-        test_.on->wait(std::nullopt, test_.sink);
+        test_.wait();
     }
 
     void drain() {

@@ -669,12 +669,13 @@ TEST_CASE("A loop counts its turns, polls, completions and system calls") {
     CHECK(after.polls == before.polls + 10);
     CHECK(after.completions == before.completions + 10);
     CHECK(after.turns >= before.turns + 10);
-    CHECK(after.enters == before.enters + (after.turns - before.turns));
+    const auto registrations = loop.driver() == "epoll" ? 10 : 0;
+    CHECK(after.enters == before.enters + (after.turns - before.turns) + registrations);
 }
 
 TEST_CASE("A loop names its driver, and refuses one that it does not know") {
-    const event_loop loop;
-    CHECK(loop.driver() == "io_uring");
+    for (const std::string_view name : {"io_uring", "epoll"})
+        CHECK(event_loop(event_loop_options().driver(name)).driver() == name);
     CHECK(code_of([] { const event_loop other(event_loop_options().driver("select")); }) ==
           errc::no_driver);
 }

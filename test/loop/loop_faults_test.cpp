@@ -162,7 +162,7 @@ class conversation {
     }
 
     manual_clock clock_;
-    event_loop loop_{ringtls::event_loop_options().clock(clock_)};
+    event_loop loop_{ringtls::event_loop_options().clock(clock_).driver("io_uring")};
     pipe_ends ready_;
     pipe_ends ending_;
     pipe_ends silent_;
@@ -225,9 +225,8 @@ TEST_CASE("Whichever call of a loop the kernel refuses, run() ends with its code
         kernel.failure = -EBADF;
         kernel.first = first;
         kernel.count = 1;
-        conversation one;
         try {
-            one.hold();
+            conversation().hold();
         } catch (const ringtls::error& thrown) {
             ++refused;
             CHECK(thrown.code() == std::errc::bad_file_descriptor);

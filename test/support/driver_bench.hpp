@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The io_uring driver without a loop: entries to arm, and a record of what it hands out.
+// A driver without a loop: entries to arm, and a record of what it hands out.
 #pragma once
 
 #include "loop/driver.hpp"
@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 namespace ringtls::test {
@@ -36,10 +38,17 @@ class recorder final : public detail::completion_sink {
 
 /// A driver and what it hands out.
 struct bench {
-    std::unique_ptr<detail::driver> on = detail::make_io_uring_driver();
+    std::unique_ptr<detail::driver> on;
     recorder sink;
 
-    void look() { on->wait(std::chrono::nanoseconds::zero(), sink); }
+    explicit bench(std::unique_ptr<detail::driver> driver = detail::make_io_uring_driver())
+        : on(std::move(driver)) {}
+
+    void look() { on->wait(std::chrono::nanoseconds::zero(), &sink); }
+    /// Waits without a time-out.
+    void wait() { on->wait(std::nullopt, &sink); }
+    /// Only submits.
+    void submit() { on->wait(std::nullopt, nullptr); }
     /// Looks until so many have completed, or for a while in vain.
     void look_for(std::size_t completions) {
         for (int i = 0; i < 10'000 && sink.order.size() < completions; ++i)

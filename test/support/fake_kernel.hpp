@@ -39,7 +39,8 @@ class fake_kernel : public interposed_io_uring {
     /// What the next calls do: a negative error is returned and nothing done; else at most so many
     /// requests are taken. A call beyond these takes all.
     std::deque<int> script;
-    unsigned features = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP;
+    unsigned features =
+        IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_RSRC_TAGS | IORING_FEAT_CQE_SKIP;
     int enters = 0;
     std::vector<std::optional<std::chrono::nanoseconds>> waits; ///< the time-outs of all waits
 

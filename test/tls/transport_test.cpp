@@ -48,7 +48,9 @@ TEST_CASE("a request and its response on a drained socket cost one recv, one sen
         CHECK(server.sends - server_before.sends == rounds);
         CHECK(loop.polls - loop_before.polls <= 2 * rounds); // one on each side
         CHECK(loop.completions - loop_before.completions == 2 * rounds);
-        CHECK(loop.enters - loop_before.enters <= 2 * rounds + 2); // the shared submit-and-wait
+        // The shared submit-and-wait; with epoll, a registration a wait besides.
+        const int calls_a_wait = on.loop.driver() == "epoll" ? 2 : 1;
+        CHECK(loop.enters - loop_before.enters <= 2 * rounds * calls_a_wait + 2);
     }(link));
 }
 

@@ -82,7 +82,8 @@ class event_loop_options {
         clock_ = &by;
         return *this;
     }
-    /// "io_uring", or empty: the environment's RINGTLS_DRIVER, or else the best there is.
+    /// "io_uring" or "epoll", or empty: the environment's RINGTLS_DRIVER, or else io_uring, or
+    /// epoll where the kernel refuses that (event_loop::driver_reason()).
     event_loop_options& driver(std::string_view name) noexcept {
         driver_ = name;
         return *this;
@@ -109,7 +110,8 @@ class event_loop_options {
 /// What a loop has done so far.
 struct event_loop_counters {
     std::uint64_t turns = 0;       ///< times it waited or looked for completions
-    std::uint64_t enters = 0;      ///< system calls that submitted or waited
+    std::uint64_t enters = 0;      ///< system calls that submitted or waited: with epoll, one a
+                                   ///< wait for a descriptor besides one a turn
     std::uint64_t polls = 0;       ///< polls armed
     std::uint64_t completions = 0; ///< completions taken from the kernel
 };
@@ -124,8 +126,8 @@ struct event_loop_counters {
 /// Order: completions resume in the order in which the kernel reports them.
 class event_loop {
   public:
-    /// Throws error: errc::no_driver for a driver that there is not, or the system's code if the
-    /// kernel refuses.
+    /// Throws error: errc::no_driver for a driver that there is not, or if there is none at all;
+    /// the system's code if the kernel refuses the one that was asked for.
     explicit event_loop(const event_loop_options& options = {});
     event_loop(const event_loop&) = delete;
     event_loop& operator=(const event_loop&) = delete;
@@ -172,8 +174,12 @@ class event_loop {
     [[nodiscard]] yield_operation yield() noexcept { return yield_operation(*this); }
 
     [[nodiscard]] loop_clock::time_point now() const noexcept;
-    /// "io_uring".
+    /// "io_uring" or "epoll".
     [[nodiscard]] std::string_view driver() const noexcept;
+    /// What io_uring was refused with, in one line, if the loop goes without it for that reason:
+    /// a container's filter of system calls, kernel.io_uring_disabled (EPERM), a kernel before
+    /// Linux 5.13 (ENOSYS). Empty otherwise.
+    [[nodiscard]] std::string_view driver_reason() const noexcept;
     [[nodiscard]] event_loop_counters counters() const noexcept;
 
     /// The library's own way in.
