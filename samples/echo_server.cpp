@@ -3,6 +3,7 @@
 #include "common/command_line.hpp"
 #include "common/program.hpp"
 #include "common/secret_file.hpp"
+#include "common/serving.hpp"
 
 #include <ringtls/ringtls.hpp>
 
@@ -10,11 +11,8 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <exception>
 #include <fstream>
-#include <iostream>
 #include <optional>
-#include <stdexcept>
 #include <stop_token>
 #include <string>
 #include <system_error>
@@ -72,30 +70,10 @@ struct options {
     bool quiet = false;
 };
 
-ringtls::address parse_listen(const std::string& text) {
-    try {
-        const auto address = ringtls::address::parse(text);
-        if (address.family() != ringtls::address::family::unix_path)
-            return address;
-    } catch (const ringtls::error&) {
-    }
-    throw std::invalid_argument("'" + text +
-                                "' is not ADDR:PORT, an IP address (IPv6 in brackets) "
-                                "and a port from 0 to 65535");
-}
-
-ringtls::tls_preset parse_preset(const std::string& text) {
-    if (text == "modern")
-        return ringtls::tls_preset::modern;
-    if (text == "intermediate")
-        return ringtls::tls_preset::intermediate;
-    throw std::invalid_argument("'" + text + "' is neither modern nor intermediate");
-}
-
 options parse(int argc, char** argv) {
     options o;
     sample::command_line line(name, usage);
-    line.value("listen", [&o](const auto& text) { o.listen = parse_listen(text); });
+    line.value("listen", [&o](const auto& text) { o.listen = sample::parse_listen(text); });
     line.value("cert", o.cert);
     line.value("key", o.key);
     line.value("client-ca", o.client_ca);
@@ -103,12 +81,8 @@ options parse(int argc, char** argv) {
     line.value("alpn", [&o](const auto& text) { o.alpn = sample::parse_protocols(text); });
     line.value("threads",
                [&o](const auto& text) { o.threads = sample::parse_number(text, 1, 256); });
-    line.value("driver", [&o](const auto& text) {
-        if (text != "io_uring" && text != "epoll")
-            throw std::invalid_argument("'" + text + "' is neither io_uring nor epoll");
-        o.driver = text;
-    });
-    line.value("preset", [&o](const auto& text) { o.preset = parse_preset(text); });
+    line.value("driver", [&o](const auto& text) { o.driver = sample::parse_driver(text); });
+    line.value("preset", [&o](const auto& text) { o.preset = sample::parse_preset(text); });
     line.value("ticket-secret", o.ticket_secret);
     line.value("ocsp", o.ocsp);
     line.flag("quiet", o.quiet);
@@ -182,26 +156,6 @@ task<> echo(ringtls::stream peer, std::stop_token stop) {
     co_await peer.shutdown().within(farewell_limit);
 }
 
-/// One line: where, and why.
-void report_failure(const ringtls::connection_failure& of) {
-    try {
-        std::rethrow_exception(of.cause);
-    } catch (const std::exception& failure) {
-        const auto where = of.peer ? of.peer->to_string() + ": " : std::string();
-        sample::report(name, where + failure.what());
-    }
-}
-
-void report_reload(const std::exception_ptr& failure) {
-    try {
-        if (failure)
-            std::rethrow_exception(failure);
-        sample::report(name, "the certificate was read again");
-    } catch (const std::exception& why) {
-        sample::report(name, std::string("going on with the old certificate: ") + why.what());
-    }
-}
-
 int echo_server(int argc, char** argv) {
     const options o = parse(argc, argv);
     ringtls::signal_set signals{SIGINT, SIGTERM};
@@ -218,16 +172,14 @@ int echo_server(int argc, char** argv) {
                    .write_within(idle_limit)
                    .grace(farewell_limit + 1s);
     if (!o.quiet)
-        how.on_failure(report_failure);
+        how.on_failure([](const auto& of) { sample::report(name, of); });
     ringtls::server server(tls, echo, how);
     server.stop_on(signals);
     if (!o.cert.empty())
-        server.loop().spawn(tls.watch(server.loop(), {o.cert, o.key}, report_reload));
-    std::cout << "listening on " << server.local_address().to_string() << std::endl;
-    if (!std::cout)
-        throw std::runtime_error("stdout: cannot be written to");
-    if (const auto why = server.loop().driver_reason(); !why.empty() && !o.quiet)
-        sample::report(name, "going on with epoll: " + std::string(why));
+        server.loop().spawn(tls.watch(server.loop(), {o.cert, o.key}, [](const auto& failure) {
+            sample::report_reload(name, failure);
+        }));
+    sample::announce(name, server, o.quiet);
     server.run();
     return 0;
 }

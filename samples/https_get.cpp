@@ -8,7 +8,6 @@
 #include "common/https_proxy.hpp"
 #include "common/output_file.hpp"
 #include "common/program.hpp"
-#include "common/termination_signals.hpp"
 #include "common/url.hpp"
 
 #include <ringtls/ringtls.hpp>
@@ -17,6 +16,7 @@
 
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
@@ -201,9 +201,8 @@ int judge(const sample::http_head& head, const std::string& where) {
 }
 
 /// Stopping the loop destroys what it runs, and with it the unfinished file.
-task<> stop_at_signal(ringtls::event_loop& loop, sample::termination_signals& signals,
-                      bool& interrupted) {
-    co_await signals.arrival(loop);
+task<> stop_at_signal(ringtls::event_loop& loop, ringtls::signal_set& signals, bool& interrupted) {
+    co_await signals.next(loop);
     interrupted = true;
     loop.stop();
 }
@@ -211,7 +210,7 @@ task<> stop_at_signal(ringtls::event_loop& loop, sample::termination_signals& si
 int https_get(int argc, char** argv) {
     const options o = parse(argc, argv);
     const auto tls = context_trusting(o.ca);
-    sample::termination_signals signals;
+    ringtls::signal_set signals{SIGINT, SIGTERM};
     ringtls::event_loop loop;
     bool interrupted = false;
     loop.spawn(stop_at_signal(loop, signals, interrupted));

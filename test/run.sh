@@ -26,7 +26,7 @@ done
 . "$root/samples/install.sh"
 need_packages g++ meson ninja-build pkg-config libssl-dev liburing-dev doctest-dev openssl
 # Peers for the tests of interoperation, which skip without them.
-[ -n "$suites" ] || (need_packages gnutls-bin curl nginx-light haproxy apache2-bin) ||
+[ -n "$suites" ] || (need_packages gnutls-bin curl nginx-light haproxy apache2-bin wrk) ||
     say "going on without the other TLS programs; the tests that need them skip"
 # Installed, a mail server would begin to serve, and another one be removed for it. What it needs is
 # installed, and takes nothing's place.

@@ -36,7 +36,7 @@ void connection::taken() noexcept {
 void connection::give_up_writing() noexcept {
     auto& socket = tls_.socket();
     socket.give_up_writing(byte_link::errno_of(link_->write_failure()));
-    socket.grant_receives();
+    socket.grant_receives(transport::receives_per_attempt);
     if (tls_.established())
         look_for_alert();
 }
