@@ -233,7 +233,7 @@ MUTANTS = [Mutant(*each) for each in [
      "        if (loop_entry* entry = remote_.pop_front())\n            ready_.push_back(*entry);\n",
      ("loop/event_loop",)),
     ("exceptions: each of two is reported", CORE,
-     "    ++turns_;\n    reap();\n", "    ++turns_;\n", ("loop/event_loop",)),
+     "        reap();\n        dispatch_ready();\n", "        dispatch_ready();\n", ("loop/event_loop",)),
     # ---- failures ----
     ("reset: handshake() on an established stream takes nothing from reading", CONNECTION,
      "    const bool reads = directions_of(op.call_).reading || !tls_.established();",
@@ -692,6 +692,9 @@ MUTANTS = [Mutant(*each) for each in [
     ("epoll: what is left to hand out does not wait", EPOLL,
      "look(ended_.empty() ? timeout : std::chrono::nanoseconds::zero());", "look(timeout);",
      ("loop/driver@epoll", "loop/epoll_faults")),
+    ("loop: an exception leaves nothing asleep", CORE,
+     "        driver_->wake();\n        throw;\n    }\n    while", "        throw;\n    }\n    while",
+     ("loop/event_loop",)),
     # ---- the rest of the loop, and sockets ----
     ("listener: a connection that failed while it waited is passed over", LISTENER,
      "    if (code == EAGAIN || code == EINTR || is_of_the_connection(code))",

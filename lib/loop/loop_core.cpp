@@ -206,18 +206,24 @@ void loop_core::drop_main() {
     root->handle().destroy();
 }
 
-/// Waits only if there is something left to wait for.
+/// Waits only if there is something left to wait for. What is thrown leaves work behind whose news
+/// are taken: the next turn must not wait for them.
 void loop_core::turn() {
     const bool for_main = main_ != nullptr;
     ++turns_;
-    reap();
-    dispatch_ready();
-    const bool over = for_main ? main_ == nullptr : idle();
-    ++looks_;
-    const bool only_looks = over || stays_awake();
-    driver_->wait(only_looks ? std::chrono::nanoseconds::zero() : time_to_wait(), this);
-    run_remote();
-    expire();
+    try {
+        reap();
+        dispatch_ready();
+        const bool over = for_main ? main_ == nullptr : idle();
+        ++looks_;
+        const bool only_looks = over || stays_awake();
+        driver_->wait(only_looks ? std::chrono::nanoseconds::zero() : time_to_wait(), this);
+        run_remote();
+        expire();
+    } catch (...) {
+        driver_->wake();
+        throw;
+    }
     while (loop_entry* entry = next_turn_.pop_front())
         ready_.push_back(*entry);
 }

@@ -656,6 +656,30 @@ TEST_CASE("What a run without a task closes last is closed when the run returns"
     CHECK((end.revents & POLLHUP) != 0);
 }
 
+TEST_CASE("What was posted is called by the next run if a handler's exception ends this one") {
+    event_loop loop;
+    const auto ready = make_eventfd(1);
+    loop.on_unhandled([](const std::exception_ptr& failure) { std::rethrow_exception(failure); });
+    loop.spawn([](event_loop& on, int fd) -> task<> {
+        co_await on.poll(fd, poll_events::readable);
+        throw std::runtime_error("on purpose");
+    }(loop, ready.fd()));
+    bool called = false;
+    loop.post([&] {
+        called = true;
+        loop.stop();
+    });
+    CHECK_THROWS_AS(loop.run(), std::runtime_error);
+    CHECK_FALSE(called);
+    const auto until = loop.now() + 5s; // wakes the loop, if nothing else does
+    loop.spawn([](event_loop& on, ringtls::loop_clock::time_point then) -> task<> {
+        co_await on.sleep_until(then);
+    }(loop, until));
+    loop.run();
+    CHECK(called);
+    CHECK(loop.now() < until);
+}
+
 TEST_CASE("A loop counts its turns, polls, completions and system calls") {
     event_loop loop;
     const auto ready = make_eventfd(1);
