@@ -55,6 +55,7 @@ TRUST = "lib/tls/trust.cpp"
 WHEN_ANY = "include/ringtls/coro/when_any.hpp"
 WITH_LIMITS = "lib/loop/with_limits.cpp"
 WITH_LIMITS_HEADER = "include/ringtls/loop/with_limits.hpp"
+WATCH = "lib/loop/foreign_watch.cpp"
 
 MUTANTS = [Mutant(*each) for each in [
     # ---- what stream operations complete with ----
@@ -329,7 +330,8 @@ MUTANTS = [Mutant(*each) for each in [
      "        driver_->wake();\n",
      "    posted_.push_back(std::move(call));\n", ("loop/event_loop",)),
     ("threads: stop wakes a loop that waits", CORE,
-     "    stopping_.store(true);\n    driver_->wake();", "    stopping_.store(true);",
+     "    stopping_.store(true);\n    const std::scoped_lock lock(remote_mutex_);\n    driver_->wake();",
+     "    stopping_.store(true);",
      ("loop/event_loop",)),
     ("order: completions resume as the kernel reports them", CORE,
      "    entry.poll = 0;\n    dispatch(entry, loop_entry::cause::readiness, events);\n"
@@ -636,8 +638,7 @@ MUTANTS = [Mutant(*each) for each in [
      "        if (result < 0)\n            refuse(result, \"io_uring_enter\");\n        return result;",
      "        return result < 0 ? 0 : result;", ("loop/loop_faults", "loop/driver_faults")),
     ("io_uring: sockets closed in a run's last turn are closed", CORE,
-     "        turn();\n    driver_->wait(std::chrono::nanoseconds::zero(), nullptr);\n}",
-     "        turn();\n}", ("loop/event_loop",)),
+     "        turn(true);\n    settle();\n}", "        turn(true);\n}", ("loop/event_loop",)),
     ("io_uring: flags that a kernel does not know are left away", DRIVER,
      "            if (result != -EINVAL)\n                break;",
      "            break;", ("loop/driver_faults", "loop/driver")),
@@ -692,9 +693,32 @@ MUTANTS = [Mutant(*each) for each in [
     ("epoll: what is left to hand out does not wait", EPOLL,
      "look(ended_.empty() ? timeout : std::chrono::nanoseconds::zero());", "look(timeout);",
      ("loop/driver@epoll", "loop/epoll_faults")),
+    # ---- a loop that another one drives ----
+    ("driven: what is begun outside of the loop is heard of", CORE_HEADER,
+     "        if (must_tell_) [[unlikely]] {", "        if (false) {",
+     ("loop/embedding", "tls/embedding")),
+    ("driven: what is left of a turn is heard of", CORE,
+     "    if (time_to_wait() == std::chrono::nanoseconds::zero())\n        driver_->wake();\n", "",
+     ("loop/embedding",)),
+    ("driven: a deadline is heard of", CORE,
+     "const bool by_time = !clock_ && !timers_.empty();", "const bool by_time = false;",
+     ("loop/embedding",)),
+    ("driven: an earlier deadline is heard of earlier", WATCH,
+     "const bool comes_before = set_ && (!deadline || *set_ < *deadline);",
+     "const bool comes_before = set_.has_value();", ("loop/embedding",)),
+    ("driven: a deadline that has passed does not wake for ever", WATCH,
+     "(comes_before && loop_clock::now() < *set_)", "comes_before", ("loop/embedding",)),
+    ("driven: a stop ends it once", CORE,
+     "const bool stopped = stopping_.exchange(false);", "const bool stopped = stopping_.load();",
+     ("loop/embedding",)),
+    ("driven: polls in flight go with the loop to epoll", DRIVER,
+     "        entry->poll = token;\n", "", ("loop/embedding",)),
+    ("driven: what is submitted is submitted before run_ready() returns", CORE,
+     "    driver_->wait(std::chrono::nanoseconds::zero(), nullptr);\n    if (!watch_)",
+     "    if (!watch_)", ("loop/embedding", "loop/event_loop")),
     ("loop: an exception leaves nothing asleep", CORE,
-     "        driver_->wake();\n        throw;\n    }\n    while", "        throw;\n    }\n    while",
-     ("loop/event_loop",)),
+     "        driver_->wake();\n        settle_quietly();\n", "",
+     ("loop/event_loop", "loop/embedding")),
     # ---- the rest of the loop, and sockets ----
     ("listener: a connection that failed while it waited is passed over", LISTENER,
      "    if (code == EAGAIN || code == EINTR || is_of_the_connection(code))",

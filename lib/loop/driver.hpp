@@ -58,6 +58,14 @@ class driver {
     /// From any thread: has the wait() that is under way, or else the next, return.
     virtual void wake() noexcept = 0;
 
+    /// A descriptor that is readable when the next wait() has something to do, and may be so for
+    /// nothing, once; -1: this driver has none, and can hand over.
+    [[nodiscard]] virtual int descriptor() const noexcept { return -1; }
+
+    /// Arms on another driver what is armed here, and gives the entries their new tokens. Nothing
+    /// but the destructor may be called any more. Throws std::bad_alloc, and has done nothing then.
+    virtual void hand_over(driver& /*to*/) {}
+
     [[nodiscard]] virtual std::string_view name() const noexcept = 0;
 
     /// Adds what it knows of: enters, polls, completions.

@@ -13,9 +13,8 @@
 // number that was without a poll for a moment, and may be another file's by now: the next poll
 // registers it again. And a registration is one-shot (EPOLLONESHOT): one that is left over speaks
 // up once at most, under a generation that is its record's no longer.
-#include "event_descriptor.hpp"
-
-#include <sys/epoll.h>
+#include "descriptors.hpp"
+#include "driver.hpp"
 
 #include <array>
 #include <ctime>
@@ -36,29 +35,6 @@ constexpr std::uint64_t wake_up = 0;
 static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT && EPOLLERR == POLLERR &&
               EPOLLHUP == POLLHUP);
 
-class epoll_descriptor {
-  public:
-    epoll_descriptor() : fd_(epoll_create1(EPOLL_CLOEXEC)) {
-        if (fd_ < 0)
-            refuse(driver_name, errno, "epoll_create1");
-    }
-    epoll_descriptor(const epoll_descriptor&) = delete;
-    epoll_descriptor& operator=(const epoll_descriptor&) = delete;
-    ~epoll_descriptor() { close(fd_); }
-
-    [[nodiscard]] int fd() const noexcept { return fd_; }
-    /// 0 or an errno.
-    [[nodiscard]] int control(int what, int fd, std::uint32_t events, std::uint64_t data) const {
-        epoll_event event{};
-        event.events = events;
-        event.data.u64 = data;
-        return epoll_ctl(fd_, what, fd, &event) == 0 ? 0 : errno;
-    }
-
-  private:
-    int fd_;
-};
-
 class epoll_driver final : public driver {
   public:
     /// The wake-up is edge-triggered, so that nobody has to read it.
@@ -72,6 +48,7 @@ class epoll_driver final : public driver {
     void cancel(token poll) noexcept override;
     void wait(std::optional<std::chrono::nanoseconds> timeout, completion_sink* sink) override;
     void wake() noexcept override { wake_.signal(); }
+    int descriptor() const noexcept override { return epoll_.fd(); }
     std::string_view name() const noexcept override { return driver_name; }
     void count(event_loop_counters& into) const noexcept override {
         into.enters += enters_;
@@ -122,7 +99,7 @@ class epoll_driver final : public driver {
     void take(const epoll_event& event) noexcept;
     void hand_out(completion_sink& sink);
 
-    epoll_descriptor epoll_;
+    epoll_descriptor epoll_{driver_name};
     event_descriptor wake_{driver_name};
     std::vector<poll_list::iterator> slots_;
     poll_list free_;
@@ -245,8 +222,11 @@ void epoll_driver::answer(record& of, short events) noexcept {
 
 void epoll_driver::wait(std::optional<std::chrono::nanoseconds> timeout, completion_sink* sink) {
     apply_changes();
-    if (!sink)
+    if (!sink) {
+        if (!ended_.empty())
+            wake();
         return;
+    }
     look(ended_.empty() ? timeout : std::chrono::nanoseconds::zero());
     hand_out(*sink);
 }

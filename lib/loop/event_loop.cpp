@@ -25,6 +25,12 @@ void event_loop::run() {
 void event_loop::run_to_end(task<> work) {
     core_->run_to_end(std::move(work));
 }
+int event_loop::descriptor() {
+    return core_->descriptor();
+}
+bool event_loop::run_ready() {
+    return core_->run_ready();
+}
 void event_loop::spawn(task<> work) {
     core_->spawn(std::move(work));
 }

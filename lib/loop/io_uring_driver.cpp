@@ -9,7 +9,8 @@
 // CQE of its request, so that a late CQE finds nobody rather than a stranger. SQEs are written in
 // wait() alone: a poll that is cancelled in the turn that armed it never reaches the kernel, which
 // would otherwise bind it to whatever file has the descriptor's number by then.
-#include "event_descriptor.hpp"
+#include "descriptors.hpp"
+#include "driver.hpp"
 
 #include <liburing.h>
 #include <poll.h>
@@ -17,6 +18,7 @@
 #include <array>
 #include <cerrno>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace ringtls::detail {
@@ -119,6 +121,7 @@ class io_uring_driver final : public driver, private loop_entry {
     void cancel(token poll) noexcept override;
     void wait(std::optional<std::chrono::nanoseconds> timeout, completion_sink* sink) override;
     void wake() noexcept override { wake_.signal(); }
+    void hand_over(driver& to) override;
     std::string_view name() const noexcept override { return driver_name; }
     void count(event_loop_counters& into) const noexcept override {
         into.enters += enters_;
@@ -338,6 +341,16 @@ void io_uring_driver::settle() {
         if (!ring_->has_work())
             return;
     }
+}
+
+/// All are armed there before one is told of it, so that nothing has changed if that throws.
+void io_uring_driver::hand_over(driver& to) {
+    std::vector<std::pair<loop_entry*, token>> armed;
+    for (const auto& slot : slots_)
+        if (slot.entry && slot.entry != this)
+            armed.emplace_back(slot.entry, to.arm(slot.fd, slot.events, *slot.entry));
+    for (const auto& [entry, token] : armed)
+        entry->poll = token;
 }
 
 void io_uring_driver::complete(const io_uring_cqe& cqe, completion_sink& sink) {

@@ -72,10 +72,14 @@ class loop_core::running {
         if (core.in_run_)
             throw error(errc::busy, "run");
         core.in_run_ = true;
+        core.must_tell_ = false;
     }
     running(const running&) = delete;
     running& operator=(const running&) = delete;
-    ~running() { core_.in_run_ = false; }
+    ~running() {
+        core_.in_run_ = false;
+        core_.must_tell_ = core_.watch_.has_value();
+    }
 
   private:
     loop_core& core_;
@@ -113,6 +117,7 @@ void loop_core::post(std::function<void()> call) {
 
 void loop_core::stop() noexcept {
     stopping_.store(true);
+    const std::scoped_lock lock(remote_mutex_);
     driver_->wake();
 }
 
@@ -170,8 +175,62 @@ void loop_core::reap() {
 void loop_core::run() {
     const running here(*this);
     while (!stopping_.exchange(false) && !idle())
-        turn();
+        turn(true);
+    settle();
+}
+
+int loop_core::descriptor() {
+    const running here(*this);
+    if (driver_->descriptor() < 0)
+        go_on_epoll();
+    if (!watch_)
+        watch_.emplace(driver_->descriptor());
+    settle();
+    return watch_->fd();
+}
+
+/// A ring cannot tell another loop in time. With IORING_SETUP_DEFER_TASKRUN, who watches the ring's
+/// descriptor is not woken by a completion that waits for a call into the kernel; an eventfd that
+/// is registered for that is not signalled where another eventfd's write was what completed a poll,
+/// but once (seen on Linux 6.18). And who waits in epoll anyway saves no call by a ring.
+void loop_core::go_on_epoll() {
+    auto next = make_epoll_driver();
+    driver_->hand_over(*next);
+    driver_->count(earlier_);
+    const std::scoped_lock lock(remote_mutex_);
+    driver_.swap(next);
+    if (woken_)
+        driver_->wake();
+}
+
+bool loop_core::run_ready() {
+    const running here(*this);
+    if (!stopping_.load())
+        turn(false);
+    const bool stopped = stopping_.exchange(false);
+    settle();
+    return !stopped && !idle();
+}
+
+/// Before the loop is let alone: what was asked of the kernel is submitted, and whoever watches the
+/// loop is told when to come back.
+void loop_core::settle() {
     driver_->wait(std::chrono::nanoseconds::zero(), nullptr);
+    if (!watch_)
+        return;
+    const bool by_time = !clock_ && !timers_.empty();
+    watch_->wake_at(by_time ? std::optional(timers_.earliest()->timer.deadline) : std::nullopt);
+    if (time_to_wait() == std::chrono::nanoseconds::zero())
+        driver_->wake();
+}
+
+/// Where something is on its way out already, that comes first.
+void loop_core::settle_quietly() noexcept {
+    try {
+        settle();
+    } catch (const std::exception&) {
+        // The kernel says so again when it is asked again.
+    }
 }
 
 void loop_core::run_to_end(task<> work) {
@@ -182,14 +241,14 @@ void loop_core::run_to_end(task<> work) {
     main_failure_ = nullptr;
     try {
         while (!stopping_.exchange(false) && main_)
-            turn();
+            turn(true);
     } catch (...) {
         drop_main();
         throw;
     }
     const bool stopped = main_ != nullptr;
     drop_main();
-    driver_->wait(std::chrono::nanoseconds::zero(), nullptr);
+    settle();
     if (stopped)
         throw error(errc::canceled, "run");
     if (main_failure_)
@@ -206,9 +265,9 @@ void loop_core::drop_main() {
     root->handle().destroy();
 }
 
-/// Waits only if there is something left to wait for. What is thrown leaves work behind whose news
-/// are taken: the next turn must not wait for them.
-void loop_core::turn() {
+/// Waits only if it may, and there is something left to wait for. What is thrown leaves work behind
+/// whose news are taken: the next turn must not wait for them.
+void loop_core::turn(bool may_wait) {
     const bool for_main = main_ != nullptr;
     ++turns_;
     try {
@@ -216,12 +275,13 @@ void loop_core::turn() {
         dispatch_ready();
         const bool over = for_main ? main_ == nullptr : idle();
         ++looks_;
-        const bool only_looks = over || stays_awake();
+        const bool only_looks = !may_wait || over || stays_awake();
         driver_->wait(only_looks ? std::chrono::nanoseconds::zero() : time_to_wait(), this);
         run_remote();
         expire();
     } catch (...) {
         driver_->wake();
+        settle_quietly();
         throw;
     }
     while (loop_entry* entry = next_turn_.pop_front())
@@ -321,7 +381,7 @@ bool loop_core::stays_awake() noexcept {
 }
 
 event_loop_counters loop_core::counters() const noexcept {
-    event_loop_counters counters;
+    event_loop_counters counters = earlier_;
     counters.turns = turns_;
     driver_->count(counters);
     return counters;

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "driver.hpp"
+#include "foreign_watch.hpp"
 #include "intrusive_list.hpp"
 #include "timer_heap.hpp"
 
@@ -21,6 +22,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -47,8 +49,14 @@ struct loop_core final : private completion_sink {
     /// their turn. A unit is an attempt or a record.
     static constexpr int budget_per_dispatch = 32;
 
-    void schedule(loop_entry& entry) noexcept { ready_.push_back(entry); }
-    void schedule_next_turn(loop_entry& entry) noexcept { next_turn_.push_back(entry); }
+    void schedule(loop_entry& entry) noexcept {
+        ready_.push_back(entry);
+        asked();
+    }
+    void schedule_next_turn(loop_entry& entry) noexcept {
+        next_turn_.push_back(entry);
+        asked();
+    }
     void schedule_remotely(loop_entry& entry) noexcept;
     void post(std::function<void()> call);
     void stop() noexcept;
@@ -65,13 +73,17 @@ struct loop_core final : private completion_sink {
 
     void arm_timer(loop_entry& entry, loop_clock::time_point deadline) noexcept {
         timers_.arm(entry, deadline);
+        asked();
     }
     void arm_poll(loop_entry& entry, int fd, short events) {
         entry.poll = driver_->arm(fd, events, entry);
+        asked();
     }
     void cancel_poll(loop_entry& entry) noexcept {
-        if (entry.poll != 0)
-            driver_->cancel(std::exchange(entry.poll, 0));
+        if (entry.poll == 0)
+            return;
+        driver_->cancel(std::exchange(entry.poll, 0));
+        asked();
     }
 
     /// Takes one unit of the budget; false if there is none left.
@@ -91,6 +103,8 @@ struct loop_core final : private completion_sink {
     void spawn(task<> work);
     void run();
     void run_to_end(task<> work);
+    [[nodiscard]] int descriptor();
+    bool run_ready();
 
     [[nodiscard]] loop_clock::time_point now() const noexcept {
         return clock_ ? clock_->now() : loop_clock::now();
@@ -113,7 +127,18 @@ struct loop_core final : private completion_sink {
     root_promise& start(task<> work);
     void unlink(root_promise& root) noexcept;
     void drop_main();
-    void turn();
+    /// Whoever watches descriptor() has to hear of what is asked for outside of run() and
+    /// run_ready(), once.
+    void asked() noexcept {
+        if (must_tell_) [[unlikely]] {
+            must_tell_ = false;
+            driver_->wake();
+        }
+    }
+    void turn(bool may_wait);
+    void go_on_epoll();
+    void settle();
+    void settle_quietly() noexcept;
     void dispatch_ready();
     void dispatch(loop_entry& entry, loop_entry::cause why, short events);
     void completed(loop_entry& entry, short events) override;
@@ -125,8 +150,9 @@ struct loop_core final : private completion_sink {
     [[nodiscard]] std::optional<std::chrono::nanoseconds> time_to_wait();
     [[nodiscard]] bool stays_awake() noexcept;
 
-    std::string driver_reason_; ///< before driver_, which says it
-    std::unique_ptr<driver> driver_;
+    std::string driver_reason_;      ///< before driver_, which says it
+    std::unique_ptr<driver> driver_; ///< other threads, which wake it, hold remote_mutex_
+    event_loop_counters earlier_;    ///< of a driver that has handed over
     const manual_clock* clock_;
     intrusive_list<&loop_entry::turn_hook> ready_;
     intrusive_list<&loop_entry::turn_hook> next_turn_;
@@ -146,6 +172,8 @@ struct loop_core final : private completion_sink {
 
     std::atomic<std::thread::id> owner_; ///< no thread until it first runs
     bool in_run_ = false;
+    std::optional<foreign_watch> watch_; ///< for another loop, if there is one
+    bool must_tell_ = false;             ///< it does not know yet that something is asked for
 
     mutable std::mutex remote_mutex_; ///< guards the next three
     intrusive_list<&loop_entry::remote_hook> remote_;

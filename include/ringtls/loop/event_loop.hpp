@@ -146,6 +146,22 @@ class event_loop {
     template<class T>
     T run(task<T> main);
 
+    /// For a loop that another one drives (epoll, poll(2), Asio's io_context): a descriptor that is
+    /// readable, level-triggered, when run_ready() has something to do. So it is, too, after a
+    /// spawn() or whatever else is begun on the loop's thread outside of run_ready(), after post()
+    /// and stop() on any, and, but on a manual clock, when a deadline passes: who moves that calls
+    /// run_ready(). From the first call on the loop goes on epoll, whatever it went on before. The
+    /// descriptor is the loop's own, open until the loop is destroyed: only to be watched, and not
+    /// any longer than that. Costs nothing unless it is called. Throws as run_ready() does.
+    [[nodiscard]] int descriptor();
+
+    /// One turn, without waiting: does what is ready, and submits what that asks of the kernel.
+    /// Call it whenever descriptor() is readable. Returns whether anything is left that may go on:
+    /// false as soon as run() would return, and once after a stop(), which has the loop do nothing
+    /// more until the next call. Throws as run() does; what is left then is for the next call, and
+    /// descriptor() is readable.
+    bool run_ready();
+
     /// Owns and runs a task from the loop's next turn on. What it throws goes to on_unhandled().
     void spawn(task<> work);
 
