@@ -25,7 +25,7 @@ constexpr std::uint64_t most_sockets = 1024;
 
 /// A variable that is a number; nothing if it is not set.
 std::optional<std::uint64_t> number_in(const char* variable) {
-    const char* const text = std::getenv(variable);
+    const char* const text = std::getenv(variable); // NOLINT(concurrency-mt-unsafe)
     if (!text)
         return std::nullopt;
     const std::string_view whole(text);
@@ -48,7 +48,7 @@ std::uint64_t count() {
 }
 
 std::vector<std::string> names_of(std::uint64_t sockets) {
-    const char* const text = std::getenv("LISTEN_FDNAMES");
+    const char* const text = std::getenv("LISTEN_FDNAMES"); // NOLINT(concurrency-mt-unsafe)
     if (!text)
         return {sockets, "unknown"};
     std::vector<std::string> names;
