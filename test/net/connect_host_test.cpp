@@ -338,6 +338,22 @@ TEST_CASE("A stop, and a frame's destruction, end it in each phase, and leave no
     }
 }
 
+TEST_CASE("A frame that is destroyed before the kernel was asked leaves no poll behind") {
+    scene s;
+    for (int round = 0; round < 10; ++round) {
+        ending got;
+        auto whole = s.connect({s.good}, got);
+        CHECK_FALSE(got.has_value());
+        whole.destroy();
+        const auto polls = s.loop.counters().polls;
+        const auto completions = s.loop.counters().completions;
+        s.turn();
+        CHECK(s.loop.counters().completions == completions);
+        CHECK(s.loop.counters().polls == polls);
+        s.check_clean();
+    }
+}
+
 TEST_CASE("A host's address in text is connected to, and a host that is none is resolve's error") {
     scene s;
     ending got;
