@@ -24,7 +24,7 @@ using transport = proxy_header::transport;
 [[noreturn]] void refuse(std::string reason) {
     auto details = std::make_shared<error_details>();
     details->reason = std::move(reason);
-    throw error(errc::bad_proxy_header, "proxy_protocol", std::move(details));
+    throw error(errc::bad_proxy_header, "parse_proxy_header", std::move(details));
 }
 
 // ---- version 1 ----
@@ -41,9 +41,9 @@ std::string_view take_word(std::string_view& from) {
 
 std::uint16_t port_of(std::string_view text) {
     std::uint16_t port = 0;
-    const char* const end = text.data() + text.size();
-    const auto [stopped, failure] = std::from_chars(text.data(), end, port);
-    if (failure != std::errc() || stopped != end || (text.size() > 1 && text.front() == '0'))
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), port);
+    if (failure != std::errc() || end != text.data() + text.size() ||
+        (text.size() > 1 && text.front() == '0'))
         refuse("not a port");
     return port;
 }

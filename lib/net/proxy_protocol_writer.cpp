@@ -21,7 +21,7 @@ using bytes = std::vector<std::byte>;
 [[noreturn]] void refuse(std::errc code, std::string reason) {
     auto details = std::make_shared<error_details>();
     details->reason = std::move(reason);
-    throw error(std::make_error_code(code), "proxy_protocol", std::move(details));
+    throw error(std::make_error_code(code), "proxy_header", std::move(details));
 }
 
 void append(bytes& to, std::span<const std::byte> part) {
