@@ -506,6 +506,46 @@ TEST_CASE("connections are dealt out to the threads, and stay where they are") {
     CHECK(one.counters().open == 0);
 }
 
+TEST_CASE("a stop under load loses no request of a connection that was accepted") {
+    record failures;
+    const server_context context(test::serving());
+    server one(
+        context,
+        [](stream peer) -> task<> {
+            std::array<std::byte, 7> request;
+            co_await peer.read_exactly(request);
+            co_await peer.write(request);
+            co_await peer.shutdown();
+        },
+        server_options().listen(anywhere).threads(2).on_failure(
+            [&failures](const auto& of) { failures(of); }));
+    std::jthread running([&one] { one.run(); });
+    event_loop loop;
+    const client_context trust(test::trusting());
+    const auto answered = std::make_shared<int>(0);
+    for (int i = 0; i < 32; ++i) {
+        loop.spawn([](event_loop& on, server& of, const client_context& by,
+                      std::shared_ptr<int> count) -> task<> {
+            for (;;) {
+                auto visiting = visit(on, of.local_address(), by, "request", count);
+                const auto ended = co_await as_result(std::move(visiting));
+                if (!ended)
+                    co_return;
+                if (*count >= 300)
+                    of.stop();
+            }
+        }(loop, one, trust, answered));
+    }
+    loop.run();
+    running.join();
+    const auto seen = one.counters();
+    CHECK(seen.served >= 300);
+    CHECK(seen.accepted == seen.served);
+    CHECK(static_cast<std::uint64_t>(*answered) == seen.served);
+    CHECK(seen.abandoned == 0);
+    CHECK(failures.entries.empty());
+}
+
 TEST_CASE("signals stop it, the second at once") {
     signal_set signals{SIGUSR1};
     served on([](stream peer, std::stop_token stop) -> task<> {
