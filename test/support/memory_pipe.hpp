@@ -66,8 +66,10 @@ class memory_pipe final : public byte_stream {
     static ends make(event_loop& loop, const pipe_habits& habits = {}) {
         auto there = std::make_shared<lane>();
         auto back = std::make_shared<lane>();
-        return {std::make_unique<memory_pipe>(loop, habits, there, back),
-                std::make_unique<memory_pipe>(loop, habits, back, there)};
+        ends made;
+        made.client = std::make_unique<memory_pipe>(loop, habits, there, back);
+        made.server = std::make_unique<memory_pipe>(loop, habits, back, there);
+        return made;
     }
 
     memory_pipe(event_loop& loop, const pipe_habits& habits, std::shared_ptr<lane> out,

@@ -296,6 +296,31 @@ TEST_CASE("those that wait for a byte_stream leave each other alone") {
     link.loop.run();
 }
 
+TEST_CASE("a stream destroyed before its byte_stream was called leaves nothing behind") {
+    for (const bool reading : {true, false}) {
+        CAPTURE(reading);
+        piped link({}, false, test::trusting(), test::serving().tickets(0));
+        const bytes some(10);
+        link.loop.run([](piped& on, const bytes& from, bool reads) -> task<> {
+            ending how;
+            const auto begun = [](stream& at, const bytes& out, bool in,
+                                  ending& tells) -> test::started {
+                std::array<std::byte, 8> buffer;
+                if (in) {
+                    const auto end = co_await as_result(at.read(buffer));
+                    tells.over = !end;
+                } else {
+                    const auto end = co_await as_result(at.write(out));
+                    tells.over = !end;
+                }
+            }(on.client, from, reads, how);
+            test::drop(on.client);
+            co_await test::settle(on.loop);
+            CHECK(how.over);
+        }(link, some, reading));
+    }
+}
+
 TEST_CASE("a byte_stream's failure to read is the stream's, for good, with code and text") {
     piped link;
     link.loop.run([](stream& to) -> task<> { co_await to.write("last"); }(link.server));

@@ -213,8 +213,7 @@ class sweep {
             std::vector<test::started> beside;
             for (int i = 0; i < polls_; ++i)
                 beside.push_back(wait_for_ever(loop, never_ready_.fd()));
-            conversation talk(loop, test::connected_pair(loop, 1), client_, server_,
-                              subject_is_client_, outgoing_, incoming_);
+            conversation talk(loop, ends(loop), subject_is_client_, outgoing_, incoming_);
             arming with(which, at);
             const bool in_time = talk.run(script(), with);
             count = with.count();
@@ -224,6 +223,12 @@ class sweep {
         }
         leaked_ = allocated - before;
         return count;
+    }
+
+    /// The conversation is inside another pair's TLS.
+    sweep& inside_tls() noexcept {
+        inside_tls_ = true;
+        return *this;
     }
 
     void run_leakless(fault& which, int at) {
@@ -244,6 +249,11 @@ class sweep {
     }
 
   private:
+    test::stream_pair ends(event_loop& loop) const {
+        test::stream_pair outer(test::connected_pair(loop, 1), client_, server_);
+        return inside_tls_ ? test::inside(std::move(outer), client_, server_) : std::move(outer);
+    }
+
     void judge(const conversation& talk) {
         CHECK(talk.sent_nothing_else());
         CHECK(talk.received_nothing_else());
@@ -263,6 +273,7 @@ class sweep {
 
     std::string name_;
     int polls_;
+    bool inside_tls_ = false;
     bool subject_is_client_;
     test::descriptor never_ready_ = test::make_eventfd();
     client_context client_;
@@ -357,6 +368,17 @@ TEST_CASE("each allocation of a conversation can fail") {
             sweep_allocations(with, allocating, "OpenSSL's");
             sweep_allocations(with, allocating_with_new, "ours");
         }
+    }
+}
+
+TEST_CASE("each allocation of a conversation inside TLS can fail") {
+    REQUIRE(hooked);
+    for (const bool client : {true, false}) {
+        const auto version = client ? tls_version::tls_1_3 : tls_version::tls_1_2;
+        sweep with(name_of(client, version) + ", inside TLS", client, version);
+        with.inside_tls();
+        sweep_allocations(with, allocating, "OpenSSL's", 7);
+        sweep_allocations(with, allocating_with_new, "ours");
     }
 }
 

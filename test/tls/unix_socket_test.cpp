@@ -3,7 +3,9 @@
 #include "../support/loopback.hpp"
 #include "../support/scratch.hpp"
 
+#include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <stop_token>
 
 namespace ringtls {
@@ -91,9 +93,14 @@ TEST_CASE("a cancelled write's count is exact, and a cancelled read loses nothin
         loop.run(test::settle(loop));
         CHECK(accepted > 0);
         CHECK(accepted < much.size());
+        const auto behind = test::random_bytes(5, 2);
         bytes got(accepted);
-        run_all(loop, test::read_all(ends.server, got), test::write_all(ends.server, {}));
+        bytes next(5);
+        loop.spawn(test::write_all(ends.client, behind));
+        loop.run(test::read_all(ends.server, got));
+        loop.run(test::read_all(ends.server, next));
         CHECK(std::ranges::equal(got, std::span(much).first(accepted)));
+        CHECK(next == behind);
         bytes answer(5);
         run_all(loop, test::write_all(ends.server, std::span(much).first(5)),
                 test::read_all(ends.client, answer));
