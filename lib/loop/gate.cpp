@@ -5,6 +5,14 @@
 
 namespace ringtls::detail {
 
+std::optional<gate::place> gate::try_enter() noexcept {
+    const std::scoped_lock lock(mutex_);
+    if (free_ == 0)
+        return std::nullopt;
+    --free_;
+    return place(*this);
+}
+
 bool gate::take_or_queue(operation& waiter) {
     const std::scoped_lock lock(mutex_);
     if (waiter.granted_)

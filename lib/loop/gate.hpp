@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 namespace ringtls::detail {
@@ -40,6 +41,8 @@ class gate {
     gate(const gate&) = delete;
     gate& operator=(const gate&) = delete;
 
+    /// None if there is none free.
+    [[nodiscard]] std::optional<place> try_enter() noexcept;
     /// Completes with a place.
     [[nodiscard]] operation enter(event_loop& loop) noexcept;
 

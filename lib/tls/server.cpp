@@ -123,7 +123,7 @@ class server_core::worker {
     task<> serve();
     task<> accept_all(listener& from, task_group& connections);
     task<> drain(listener& from, task_group& connections);
-    task<bool> admit(socket accepted, task_group& connections, limits until);
+    task<bool> admit(socket accepted, task_group& connections);
     task<> live(socket accepted, admission held);
     task<> shake_hands(stream& with);
 
@@ -200,7 +200,7 @@ task<> server_core::worker::accept_all(listener& from, task_group& connections) 
         auto accepted = co_await as_result(from.accept().cancel_on(stop));
         if (!accepted && accepted.error().code() == errc::canceled)
             break;
-        auto admitting = admit(std::move(accepted.value()), connections, limits().cancel_on(stop));
+        auto admitting = admit(std::move(accepted.value()), connections);
         const bool admitted = co_await std::move(admitting);
         if (!admitted)
             break;
@@ -212,20 +212,19 @@ task<> server_core::worker::accept_all(listener& from, task_group& connections) 
 /// What the kernel has accepted for us would be reset if the listener were closed over it. No more
 /// than a queue of it: a stop has an end.
 task<> server_core::worker::drain(listener& from, task_group& connections) {
-    const auto now = limits().until(loop.now());
     for (int most = of_.options.listening().backlog(); most > 0; --most) {
         auto accepted = co_await as_result(from.accept().until(loop.now()));
         if (!accepted)
             co_return;
-        auto admitting = admit(std::move(*accepted), connections, now);
+        auto admitting = admit(std::move(*accepted), connections);
         const bool admitted = co_await std::move(admitting);
         if (!admitted)
             co_return;
     }
 }
 
-/// False if there is no place for it until then.
-task<bool> server_core::worker::admit(socket accepted, task_group& connections, limits until) {
+/// False if there is no place for it, and a stop.
+task<bool> server_core::worker::admit(socket accepted, task_group& connections) {
     count(of_.done.accepted);
     const auto peer = peer_of(accepted);
     if (!peer)
@@ -237,11 +236,14 @@ task<bool> server_core::worker::admit(socket accepted, task_group& connections, 
                    std::make_exception_ptr(error(errc::over_limit, "accept")));
         co_return true;
     }
-    auto entering = of_.connections.enter(loop);
-    entering.limit(until);
-    auto place = co_await as_result(limited(entering));
-    if (!place)
-        co_return false;
+    auto place = of_.connections.try_enter(); // whatever stop there may be
+    if (!place) {
+        const auto stop = of_.stopping.get_token();
+        auto waited = co_await as_result(of_.connections.enter(loop).cancel_on(stop));
+        if (!waited)
+            co_return false;
+        place.emplace(std::move(*waited));
+    }
     connections.spawn(live(std::move(accepted),
                            admission(std::move(*place), *std::move(of_peer), of_.done.open)));
     co_return true;

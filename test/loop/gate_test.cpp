@@ -73,6 +73,15 @@ TEST_CASE("who gives up waiting, in whatever way, takes no place along") {
     }(through, loop));
 }
 
+TEST_CASE("a place is had at once, or not") {
+    gate through(1);
+    auto one = through.try_enter();
+    CHECK(one);
+    CHECK(!through.try_enter());
+    one.reset();
+    CHECK(through.try_enter());
+}
+
 TEST_CASE("threads share it") {
     constexpr int each = 2000;
     gate through(2);

@@ -49,10 +49,11 @@ struct server_counters {
 /// end: it closes the stream, so await stream::shutdown() first. Its operations have the options'
 /// limits. What goes wrong with one connection is told to on_failure(), and disturbs no other.
 ///
-/// Stopping: stop() has the listening sockets take what waits in their queues, and close. Handlers
-/// go on; those that take a std::stop_token see the stop there, to say goodbye at a convenient
-/// moment. Connections that have not ended within the grace time are destroyed, handlers and all:
-/// to them, a cancel that nobody hears of, and to their peers a truncation.
+/// Stopping: stop() has the listening sockets take what waits in their queues, as far as
+/// max_connections() has places for it, and close. Handlers go on; those that take a
+/// std::stop_token see the stop there, to say goodbye at a convenient moment. Connections that have
+/// not ended within the grace time are destroyed, handlers and all: to them, a cancel that nobody
+/// hears of, and to their peers a truncation.
 ///
 /// Thread rule: made and run by one thread; stop(), stop_now(), counters() and local_address() on
 /// any.
