@@ -176,9 +176,7 @@ int echo_server(int argc, char** argv) {
     ringtls::server server(tls, echo, how);
     server.stop_on(signals);
     if (!o.cert.empty())
-        server.loop().spawn(tls.watch(server.loop(), {o.cert, o.key}, [](const auto& failure) {
-            sample::report_reload(name, failure);
-        }));
+        server.loop().spawn(sample::watch_certificate(name, server.loop(), tls, o.cert, o.key));
     sample::announce(name, server, o.quiet);
     server.run();
     return 0;

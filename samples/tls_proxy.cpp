@@ -33,7 +33,7 @@ constexpr const char* usage =
                  [--grace SECONDS] [--driver io_uring|epoll] [--quiet]
 
 Ends TLS for a server that speaks plain TCP. Each end's half-close is carried over to the other; a
-connection that breaks off at one end is reset at the other. SIGINT and SIGTERM end it: no new
+connection that breaks off at one end breaks off at the other, too. SIGINT and SIGTERM end it: no new
 connections, and those that there are have the grace time; at once, at the second.
 
   --to HOST:PORT            the plain server; an IPv6 address in brackets
@@ -114,6 +114,8 @@ class activity {
     }
     [[nodiscard]] bool over() const noexcept { return loop_.now() >= end(); }
 
+    std::optional<ringtls::error> refused; ///< why the backend takes no more
+
   private:
     ringtls::event_loop& loop_;
     ringtls::loop_clock::time_point last_;
@@ -122,12 +124,30 @@ class activity {
 task<> end_writing(ringtls::stream& to, std::stop_token stop) {
     co_await to.close_write().within(write_limit).cancel_on(stop);
 }
+/// One that is gone has shown why to who reads from it.
 task<> end_writing(ringtls::socket& to, std::stop_token /*stop*/) {
-    to.shutdown_write();
+    try {
+        to.shutdown_write();
+    } catch (const ringtls::error& failure) {
+        if (failure.code() != std::errc::not_connected)
+            throw;
+    }
     co_return;
 }
 
-/// One direction, to its end.
+constexpr bool is_backend(const ringtls::socket& /*to*/) {
+    return true;
+}
+constexpr bool is_backend(const ringtls::stream& /*to*/) {
+    return false;
+}
+bool is_of_the_peer(const ringtls::error& failure) {
+    return failure.code() == std::errc::broken_pipe ||
+           failure.code() == std::errc::connection_reset;
+}
+
+/// One direction, to its end. A backend that takes no more may have answered before, which the
+/// other direction is to read first.
 template<class From, class To>
 task<> carry(From& from, To& to, activity& both, std::stop_token stop) {
     std::array<std::byte, 16384> buffer;
@@ -141,9 +161,17 @@ task<> carry(From& from, To& to, activity& both, std::stop_token stop) {
             break;
         both.seen();
         auto writing = to.write(data);
-        co_await writing.within(write_limit).cancel_on(stop);
+        const auto sent = co_await ringtls::as_result(writing.within(write_limit).cancel_on(stop));
+        if (!sent && is_backend(to) && is_of_the_peer(sent.error())) {
+            both.refused = sent.error();
+            co_return;
+        }
+        if (!sent)
+            throw ringtls::error(sent.error());
         both.seen();
     }
+    if (both.refused) // a reset that the write has told of: whether this was all, nobody knows
+        throw ringtls::error(*both.refused);
     auto ending = end_writing(to, stop);
     co_await std::move(ending);
 }
@@ -165,6 +193,8 @@ task<> proxy(ringtls::stream client, const sample::host_port& to) {
     directions.spawn(carry(client, backend, both, directions.token()));
     directions.spawn(carry(backend, client, both, directions.token()));
     co_await directions.join();
+    if (both.refused)
+        throw ringtls::error(*both.refused);
     reset_on_close(backend, false);
 }
 
@@ -174,8 +204,9 @@ int tls_proxy(int argc, char** argv) {
     const auto descriptors = sample::raise_descriptor_limit();
     const ringtls::context_reloader tls([&o] { return make_context(o); });
 
-    // Two descriptors a connection, and some for all else.
-    const auto room = descriptors > 200 ? (descriptors - 100) / 2 : 50;
+    // Two descriptors a connection, and some for each loop and all else.
+    const std::size_t others = 100 + 8 * o.threads;
+    const auto room = descriptors > 2 * others ? (descriptors - others) / 2 : others / 2;
     auto how = ringtls::server_options()
                    .listen(o.listen)
                    .threads(o.threads)
@@ -189,9 +220,7 @@ int tls_proxy(int argc, char** argv) {
     ringtls::server server(
         tls, [&o](ringtls::stream client) { return proxy(std::move(client), *o.to); }, how);
     server.stop_on(signals);
-    server.loop().spawn(tls.watch(server.loop(), {o.cert, o.key}, [](const auto& failure) {
-        sample::report_reload(name, failure);
-    }));
+    server.loop().spawn(sample::watch_certificate(name, server.loop(), tls, o.cert, o.key));
     sample::announce(name, server, o.quiet);
     server.run();
     return 0;

@@ -41,8 +41,8 @@
 #include <ringtls/tls/self_signed.hpp>
 #include <ringtls/tls/server.hpp>
 #include <ringtls/tls/server_context.hpp>
-#include <ringtls/tls/server_options.hpp>
 #include <ringtls/tls/server_names.hpp>
+#include <ringtls/tls/server_options.hpp>
 #include <ringtls/tls/session.hpp>
 #include <ringtls/tls/stream.hpp>
 #include <ringtls/tls/ticket_keys.hpp>

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "gate.hpp"
 
-#include <algorithm>
-
 namespace ringtls::detail {
 
 std::optional<gate::place> gate::try_enter() noexcept {
@@ -13,30 +11,40 @@ std::optional<gate::place> gate::try_enter() noexcept {
     return place(*this);
 }
 
-bool gate::take_or_queue(operation& waiter) {
+bool gate::take_or_queue(operation& waiter) noexcept {
     const std::scoped_lock lock(mutex_);
-    if (waiter.granted_)
-        return true;
-    if (waiter.queued_)
-        return false;
+    if (waiter.granted_ || waiter.queued_)
+        return waiter.granted_;
     if (free_ > 0) { // nobody waits: who does is given a place as soon as there is one
         --free_;
         waiter.granted_ = true;
-        return true;
+    } else {
+        queue(waiter);
     }
-    waiting_.push_back(&waiter);
+    return waiter.granted_;
+}
+
+void gate::queue(operation& waiter) noexcept {
     waiter.queued_ = true;
-    return false;
+    waiter.previous_ = last_;
+    (last_ ? last_->next_ : first_) = &waiter;
+    last_ = &waiter;
+}
+
+void gate::unqueue(operation& waiter) noexcept {
+    waiter.queued_ = false;
+    (waiter.previous_ ? waiter.previous_->next_ : first_) = waiter.next_;
+    (waiter.next_ ? waiter.next_->previous_ : last_) = waiter.previous_;
 }
 
 /// It ends early, perhaps with a place that it was given a moment ago.
 void gate::withdraw(operation& waiter) noexcept {
     {
         const std::scoped_lock lock(mutex_);
-        if (!waiter.granted_) {
-            std::erase(waiting_, &waiter);
+        if (waiter.queued_)
+            unqueue(waiter);
+        if (!waiter.granted_)
             return;
-        }
         waiter.granted_ = false;
     }
     leave();
@@ -45,12 +53,12 @@ void gate::withdraw(operation& waiter) noexcept {
 /// The place goes from hand to hand. Under the mutex, so that who gets it is still there.
 void gate::leave() noexcept {
     const std::scoped_lock lock(mutex_);
-    if (waiting_.empty()) {
+    if (!first_) {
         ++free_;
         return;
     }
-    operation& next = *waiting_.front();
-    waiting_.pop_front();
+    operation& next = *first_;
+    unqueue(next);
     next.granted_ = true;
     next.schedule_remotely();
 }

@@ -4,10 +4,7 @@
 
 #include <ringtls/loop/event_loop.hpp>
 
-#include "intrusive_list.hpp"
-
 #include <cstddef>
-#include <deque>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -47,13 +44,16 @@ class gate {
     [[nodiscard]] operation enter(event_loop& loop) noexcept;
 
   private:
-    [[nodiscard]] bool take_or_queue(operation& waiter);
+    [[nodiscard]] bool take_or_queue(operation& waiter) noexcept;
     void withdraw(operation& waiter) noexcept;
     void leave() noexcept;
+    void queue(operation& waiter) noexcept;
+    void unqueue(operation& waiter) noexcept;
 
-    std::mutex mutex_; ///< guards the rest, and the operations' granted_
+    std::mutex mutex_; ///< guards the rest, and the operations' parts below
     std::size_t free_;
-    std::deque<operation*> waiting_;
+    operation* first_ = nullptr; ///< who waits
+    operation* last_ = nullptr;
 };
 
 class [[nodiscard]] gate::operation final : public basic_operation<gate::operation, gate::place> {
@@ -80,6 +80,8 @@ class [[nodiscard]] gate::operation final : public basic_operation<gate::operati
     void withdraw() noexcept override { gate_.withdraw(*this); }
 
     gate& gate_;
+    operation* previous_ = nullptr; ///< in the queue
+    operation* next_ = nullptr;
     bool queued_ = false;
     bool granted_ = false; ///< a place is kept for it
 };

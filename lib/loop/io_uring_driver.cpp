@@ -91,8 +91,12 @@ class ring {
     ~ring() { io_uring_queue_exit(&ring_); }
 
     /// Saves the kernel a look-up a call. Of the calling thread's own table, which may be full:
-    /// the ring works without it.
-    void register_descriptor() { static_cast<void>(io_uring_register_ring_fd(&ring_)); }
+    /// the ring works without it. Not a ring that any thread may use: the one that destroys it
+    /// would take its own ring of that index out of its own table.
+    void register_descriptor() {
+        if ((parameters_.flags & IORING_SETUP_SINGLE_ISSUER) != 0)
+            static_cast<void>(io_uring_register_ring_fd(&ring_));
+    }
 
     [[nodiscard]] bool can_skip_success() const noexcept {
         return (parameters_.features & IORING_FEAT_CQE_SKIP) != 0;

@@ -244,6 +244,7 @@ void loop_core::run_to_end(task<> work) {
             turn(true);
     } catch (...) {
         drop_main();
+        settle_quietly();
         throw;
     }
     const bool stopped = main_ != nullptr;

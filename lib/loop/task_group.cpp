@@ -101,6 +101,7 @@ wait_for join_operation::attempt() {
     if (group_->size() != 0)
         return wait_for::notification;
     group_->joiner_ = nullptr;
+    first_failure_ = group_->first_failure_;
     return wait_for::nothing;
 }
 
@@ -109,8 +110,8 @@ void join_operation::withdraw() noexcept {
 }
 
 void join_operation::take_value() const {
-    if (group_->first_failure_)
-        std::rethrow_exception(group_->first_failure_);
+    if (first_failure_)
+        std::rethrow_exception(first_failure_);
 }
 
 result<void> join_operation::resume_result() {

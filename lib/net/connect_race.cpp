@@ -81,6 +81,12 @@ std::optional<socket> connect_race::look_at_rivals() {
             ++each;
             continue;
         }
+        if (events == no_room) { // to ask again would be to spin
+            note(one.index, error(std::make_error_code(std::errc::not_enough_memory), "connect",
+                                  concerning(addresses_[one.index].to_string())));
+            each = rivals_.erase(each);
+            continue;
+        }
         const auto made = is_connected(one.carrier, addresses_[one.index], events);
         if (made && *made)
             return std::move(one.carrier);

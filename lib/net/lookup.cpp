@@ -33,7 +33,7 @@ class lookup_pool {
         try {
             std::thread([this] { serve(); }).detach();
             ++threads_;
-        } catch (const std::system_error&) {
+        } catch (...) { // std::system_error, or no memory for it
             // Those that run already will come to it; without any there is nobody to ask.
             if (threads_ > 0)
                 return true;

@@ -19,9 +19,9 @@
 #include <fcntl.h>
 
 #include <atomic>
-#include <limits>
 #include <list>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -29,6 +29,11 @@
 namespace ringtls {
 namespace detail {
 namespace {
+
+using namespace std::chrono_literals;
+
+/// After a lack of memory, or of whatever else time may bring.
+constexpr auto pause = 100ms;
 
 using counter = std::atomic<std::uint64_t>;
 
@@ -49,8 +54,20 @@ struct totals {
 std::optional<address> peer_of(const socket& connected) noexcept {
     try {
         return connected.peer_address();
-    } catch (const error&) {
+    } catch (...) { // gone again, or no memory to say so
         return std::nullopt;
+    }
+}
+
+bool is_shortage(const std::exception_ptr& thrown) noexcept {
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const std::bad_alloc&) {
+        return true;
+    } catch (const error& failure) {
+        return failure.code() == std::errc::not_enough_memory;
+    } catch (...) {
+        return false;
     }
 }
 
@@ -95,11 +112,16 @@ class server_core {
     class worker;
 
     void listen();
-    void run_worker(worker& one) noexcept;
+    void run_other(worker& one) noexcept;
+    void other_is_over() noexcept;
+    template<class Run>
+    void guard(worker& one, Run run) noexcept;
 
     std::list<worker> workers_;
     std::vector<address> local_addresses_;
     std::atomic<bool> ran_ = false;
+    std::atomic<std::size_t> others_ = 0; ///< workers but the first that have not ended
+    std::stop_source others_over_;
     std::mutex mutex_; ///< guards what follows
     std::exception_ptr failure_;
 };
@@ -114,6 +136,10 @@ class server_core::worker {
     }
     void adopt(int fd, const listen_options& how);
     void run() { loop.run(serve()); }
+    /// The same, and goes on until this: the application's tasks on the loop, and who waits for
+    /// signals, are there for the other threads, too.
+    void run_until(std::stop_token others_over) { loop.run(outlast(std::move(others_over))); }
+    void close() noexcept { listeners_.clear(); }
     [[nodiscard]] const std::vector<listener>& listeners() const noexcept { return listeners_; }
 
   private:
@@ -121,6 +147,8 @@ class server_core::worker {
     class admission;
 
     task<> serve();
+    task<> outlast(std::stop_token others_over);
+    task<bool> accept_one(listener& from, task_group& connections);
     task<> accept_all(listener& from, task_group& connections);
     task<> drain(listener& from, task_group& connections);
     task<bool> admit(socket accepted, task_group& connections);
@@ -175,16 +203,17 @@ task<> server_core::worker::serve() {
     task_group connections(loop);
     std::exception_ptr failure;
     {
-        task_group accepting(loop, of_.stopping.get_token());
+        task_group accepting(loop);
         for (auto& each : listeners_)
             accepting.spawn(accept_all(each, connections));
-        const auto ended = co_await as_result(accepting.join());
-        if (!ended)
-            failure = std::make_exception_ptr(ended.error());
+        try {
+            co_await accepting.join();
+        } catch (...) {
+            failure = std::current_exception();
+            of_.stop(); // the other threads, too
+        }
     }
-    if (failure)
-        of_.stop(); // the other threads, too
-    listeners_.clear();
+    close();
     auto joining = connections.join();
     const auto left =
         co_await as_result(joining.within(of_.options.grace()).cancel_on(of_.ending.get_token()));
@@ -194,19 +223,50 @@ task<> server_core::worker::serve() {
         std::rethrow_exception(failure);
 }
 
+task<> server_core::worker::outlast(std::stop_token others_over) {
+    std::exception_ptr failure;
+    try {
+        auto serving = serve();
+        co_await std::move(serving);
+    } catch (...) {
+        failure = std::current_exception();
+        of_.stop();
+    }
+    close();
+    auto waiting = loop.sleep_until(loop_clock::time_point::max());
+    co_await as_result(waiting.cancel_on(std::move(others_over)));
+    if (failure)
+        std::rethrow_exception(failure);
+}
+
+/// A lack of memory costs a connection at most.
 task<> server_core::worker::accept_all(listener& from, task_group& connections) {
-    const auto stop = of_.stopping.get_token();
-    for (;;) {
-        auto accepted = co_await as_result(from.accept().cancel_on(stop));
-        if (!accepted && accepted.error().code() == errc::canceled)
-            break;
-        auto admitting = admit(std::move(accepted.value()), connections);
-        const bool admitted = co_await std::move(admitting);
-        if (!admitted)
-            break;
+    for (bool goes_on = true; goes_on;) {
+        std::exception_ptr thrown;
+        try {
+            auto accepting = accept_one(from, connections);
+            goes_on = co_await std::move(accepting);
+        } catch (...) {
+            thrown = std::current_exception();
+        }
+        if (!thrown)
+            continue;
+        if (!is_shortage(thrown))
+            std::rethrow_exception(thrown);
+        of_.report(server_stage::accepting, std::nullopt, thrown);
+        co_await as_result(loop.sleep(pause).cancel_on(of_.stopping.get_token()));
     }
     auto draining = drain(from, connections);
     co_await std::move(draining);
+}
+
+/// False after a stop.
+task<bool> server_core::worker::accept_one(listener& from, task_group& connections) {
+    auto accepted = co_await as_result(from.accept().cancel_on(of_.stopping.get_token()));
+    if (!accepted && accepted.error().code() == errc::canceled)
+        co_return false;
+    auto admitting = admit(std::move(accepted.value()), connections);
+    co_return co_await std::move(admitting);
 }
 
 /// What the kernel has accepted for us would be reset if the listener were closed over it. No more
@@ -240,8 +300,10 @@ task<bool> server_core::worker::admit(socket accepted, task_group& connections) 
     if (!place) {
         const auto stop = of_.stopping.get_token();
         auto waited = co_await as_result(of_.connections.enter(loop).cancel_on(stop));
-        if (!waited)
+        if (!waited) {
+            count(of_.done.abandoned);
             co_return false;
+        }
         place.emplace(std::move(*waited));
     }
     connections.spawn(live(std::move(accepted),
@@ -263,8 +325,10 @@ task<> server_core::worker::live(socket accepted, admission held) {
     try {
         stream connected(std::move(accepted), of_.current());
         connected.limit_waits(of_.options.idle_limit(), of_.options.write_limit());
-        auto shaking = shake_hands(connected);
-        co_await std::move(shaking);
+        {
+            auto shaking = shake_hands(connected);
+            co_await std::move(shaking);
+        }
         stage = server_stage::handler;
         auto handling = of_.handle(std::move(connected), of_.stopping.get_token());
         co_await std::move(handling);
@@ -342,42 +406,65 @@ void server_core::listen() {
 void server_core::run() {
     if (ran_.exchange(true))
         throw error(errc::busy, "run");
+    others_ = workers_.size(); // and one for the start
     {
         std::vector<std::jthread> threads;
-        for (auto other = std::next(workers_.begin()); other != workers_.end(); ++other) {
-            try {
-                threads.emplace_back([this, &one = *other] { run_worker(one); });
-            } catch (const std::system_error& refused) {
-                stop_now();
-                failure_ = std::make_exception_ptr(
-                    error(refused.code(), "run", concerning("a server's thread")));
-                break;
-            }
+        auto other = std::next(workers_.begin());
+        guard(workers_.front(), [&] {
+            threads.reserve(workers_.size());
+            for (; other != workers_.end(); ++other)
+                threads.emplace_back([this, &one = *other] { run_other(one); });
+        });
+        for (; other != workers_.end(); ++other) { // those that could not be started
+            other->close();
+            other_is_over();
         }
-        run_worker(workers_.front());
+        other_is_over();
+        guard(workers_.front(), [this] { workers_.front().run_until(others_over_.get_token()); });
     }
     if (failure_)
         std::rethrow_exception(failure_);
 }
 
-void server_core::run_worker(worker& one) noexcept {
+void server_core::run_other(worker& one) noexcept {
+    guard(one, [&one] { one.run(); });
+    other_is_over();
+}
+
+void server_core::other_is_over() noexcept {
+    if (others_.fetch_sub(1) == 1)
+        others_over_.request_stop();
+}
+
+/// The first failure is what run() throws; it stops all threads. One that does not serve must not
+/// listen either: the kernel would go on dealing to it.
+template<class Run>
+void server_core::guard(worker& one, Run run) noexcept {
     try {
-        one.run();
+        run();
     } catch (...) {
+        {
+            const std::scoped_lock lock(mutex_);
+            if (!failure_)
+                failure_ = std::current_exception();
+        }
         stop();
-        const std::scoped_lock lock(mutex_);
-        if (!failure_)
-            failure_ = std::current_exception();
+        one.close();
     }
 }
 
 void server_core::stop_on(signal_set& signals) {
     const auto listen = [](server_core& of, signal_set& to) -> task<> {
         event_loop& loop = of.first_loop();
-        co_await to.next(loop);
-        of.stop();
-        co_await to.next(loop);
-        of.stop_now();
+        for (int seen = 0; seen < 2;) {
+            const auto came = co_await as_result(to.next(loop));
+            if (!came)
+                co_await loop.sleep(pause);
+            else if (++seen == 1)
+                of.stop();
+            else
+                of.stop_now();
+        }
     };
     first_loop().spawn(listen(*this, signals));
 }

@@ -7,8 +7,23 @@
 #include <charconv>
 #include <iostream>
 #include <stdexcept>
+#include <utility>
+#include <vector>
 
 namespace sample {
+namespace {
+
+void report_reload(const std::string& program, const std::exception_ptr& failure) {
+    try {
+        if (failure)
+            std::rethrow_exception(failure);
+        report(program, "the certificate was read again");
+    } catch (const std::exception& why) {
+        report(program, std::string("going on with the old certificate: ") + why.what());
+    }
+}
+
+} // namespace
 
 ringtls::address parse_listen(const std::string& text) {
     try {
@@ -56,22 +71,28 @@ host_port parse_host_port(const std::string& text) {
                                 "and a port from 1 to 65535");
 }
 
-void report(std::string_view program, const ringtls::connection_failure& of) {
+void report(std::string_view program, const ringtls::connection_failure& of) noexcept try {
     try {
         std::rethrow_exception(of.cause);
     } catch (const std::exception& failure) {
         const auto where = of.peer ? of.peer->to_string() + ": " : std::string();
         report(program, where + failure.what());
     }
+} catch (...) {
+    // No memory for the line: the server goes on.
 }
 
-void report_reload(std::string_view program, const std::exception_ptr& failure) {
+ringtls::task<> watch_certificate(std::string program, ringtls::event_loop& loop,
+                                  ringtls::context_reloader tls, std::string cert,
+                                  std::string key) {
+    std::vector<std::string> files{std::move(cert), std::move(key)};
     try {
-        if (failure)
-            std::rethrow_exception(failure);
-        report(program, "the certificate was read again");
-    } catch (const std::exception& why) {
-        report(program, std::string("going on with the old certificate: ") + why.what());
+        auto watching = tls.watch(loop, std::move(files), [&program](const auto& failure) {
+            report_reload(program, failure);
+        });
+        co_await std::move(watching);
+    } catch (const std::exception& failure) {
+        report(program, std::string("the certificate is not watched: ") + failure.what());
     }
 }
 

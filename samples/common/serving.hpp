@@ -23,9 +23,11 @@ struct host_port {
 host_port parse_host_port(const std::string& text);
 
 /// One line on stderr: which peer, and why.
-void report(std::string_view program, const ringtls::connection_failure& of);
-/// One line on stderr: whether the certificate was read again.
-void report_reload(std::string_view program, const std::exception_ptr& failure);
+void report(std::string_view program, const ringtls::connection_failure& of) noexcept;
+/// Reads the certificate again when its files change, with a line on stderr each time; or one that
+/// says why they cannot be watched.
+ringtls::task<> watch_certificate(std::string program, ringtls::event_loop& loop,
+                                  ringtls::context_reloader tls, std::string cert, std::string key);
 
 /// "listening on ADDR:PORT", the first line on stdout; on stderr why it is epoll, unless quiet.
 /// Throws std::runtime_error.

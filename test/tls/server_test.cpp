@@ -571,6 +571,50 @@ TEST_CASE("signals stop it, the second at once") {
     CHECK(on.counters().abandoned == 1);
 }
 
+TEST_CASE("the first thread hears of signals for as long as another one serves") {
+    signal_set signals{SIGUSR1};
+    const server_context context(test::serving());
+    std::mutex mutex;
+    std::set<std::thread::id> busy;
+    server one(
+        context,
+        [&](stream peer) -> task<> {
+            co_await peer.shutdown();
+            {
+                const std::scoped_lock lock(mutex);
+                busy.insert(std::this_thread::get_id());
+            }
+            co_await peer.loop().sleep(24h); // deaf to the stop
+        },
+        server_options().listen(anywhere).threads(2).grace(24h));
+    one.stop_on(signals);
+    std::jthread client([&] {
+        const client_context trust(test::trusting());
+        event_loop loop;
+        const auto here = std::this_thread::get_id();
+        for (std::size_t threads = 0; threads < 2;) { // until both have a connection
+            loop.run([](event_loop& on, address at, const client_context& by) -> task<> {
+                auto calling = call(on, at, by);
+                auto with = co_await std::move(calling);
+                co_await with.shutdown();
+            }(loop, one.local_address(), trust));
+            const std::scoped_lock lock(mutex);
+            busy.erase(here);
+            threads = busy.size();
+        }
+        ::kill(::getpid(), SIGUSR1);
+        while (one.counters().open > 0) { // the first signal ends nobody
+            loop.run([](event_loop& on, address at) -> task<> {
+                const auto refused = co_await as_result(connect(on, at));
+                if (!refused)
+                    ::kill(::getpid(), SIGUSR1);
+            }(loop, one.local_address()));
+        }
+    });
+    one.run();
+    CHECK(one.counters().abandoned >= 2);
+}
+
 TEST_CASE("a new connection has the reloader's newest context") {
     context_reloader contexts([] { return server_context(test::serving()); });
     server one(contexts, echo, server_options().listen(anywhere));

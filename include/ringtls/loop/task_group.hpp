@@ -70,6 +70,7 @@ class [[nodiscard]] join_operation final : public basic_operation<join_operation
     void withdraw() noexcept override;
 
     task_group* group_;
+    std::exception_ptr first_failure_; ///< the group's, which may be gone when this is told
 };
 
 /// Runs tasks side by side on one loop. The first that throws stops the others; join() waits for

@@ -56,7 +56,7 @@ class deadline_stop final : loop_entry {
 /// own, and a stop state.
 template<stoppable_work Work>
 [[nodiscard]] task<work_value<Work>> with_limits(event_loop& loop, limits by, Work work) {
-    const detail::deadline_stop deadline(loop, by);
+    detail::deadline_stop deadline(loop, by);
     try {
         co_return co_await std::invoke(work, deadline.token());
     } catch (const error& failure) {

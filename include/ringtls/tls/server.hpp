@@ -11,12 +11,12 @@
 #include <ringtls/tls/server_options.hpp>
 #include <ringtls/tls/stream.hpp>
 
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <stop_token>
+#include <type_traits>
 #include <utility>
 
 namespace ringtls::detail {
@@ -32,7 +32,7 @@ struct server_counters {
     std::uint64_t failed_handshakes = 0; ///< of them
     std::uint64_t failed_handlers = 0;   ///< handlers that threw
     std::uint64_t served = 0;            ///< handlers that ended without
-    std::uint64_t abandoned = 0;         ///< connections that a stop did not wait for
+    std::uint64_t abandoned = 0;         ///< connections that a stop did not wait for, or place
     std::uint64_t open = 0;              ///< connections that there are now
 };
 
@@ -71,11 +71,7 @@ class server {
     template<class Contexts, class Handler>
         requires std::is_invocable_r_v<task<>, const Handler&, stream>
     server(const Contexts& contexts, Handler serve, const server_options& options)
-        : server(contexts,
-                 handler([kept = std::move(serve)](stream peer, const std::stop_token& /*stop*/) {
-                     return kept(std::move(peer));
-                 }),
-                 options) {}
+        : server(contexts, without_token(std::move(serve)), options) {}
     server(const server&) = delete;
     server& operator=(const server&) = delete;
     ~server();
@@ -102,6 +98,17 @@ class server {
     [[nodiscard]] server_counters counters() const noexcept;
 
   private:
+    template<class Handler>
+    static handler without_token(Handler serve) {
+        if constexpr (std::is_same_v<Handler, std::function<task<>(stream)>>) {
+            if (!serve)
+                return nullptr;
+        }
+        return [kept = std::move(serve)](stream peer, const std::stop_token& /*stop*/) {
+            return kept(std::move(peer));
+        };
+    }
+
     std::unique_ptr<detail::server_core> core_;
 };
 

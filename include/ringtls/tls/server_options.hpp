@@ -18,7 +18,7 @@ namespace [[gnu::visibility("default")]] ringtls {
 
 /// Where in a connection's life it failed.
 enum class server_stage {
-    accepting, ///< before it was taken: no descriptors or memory left, so that others wait, too
+    accepting, ///< before it was counted: no descriptors or memory left, so that others wait, too
     admission, ///< one more than max_per_address() allows: errc::over_limit
     handshake,
     handler, ///< what the handler threw
