@@ -38,7 +38,7 @@ that offers no STARTTLS is given up: nothing is sent in plain text.
   --helo NAME          who we are (default localhost)
   --from MAILBOX       the envelope's sender
   --to MAILBOX         the envelope's recipient
-  --timeout SECONDS    for connecting, and for each wait for the server (default 30)
+  --timeout SECONDS    for connecting, and for each step, the whole message too (default 30)
   --verbose            print the conversation and the connection's facts on stderr
   --help, --version    print this, or the version
 )";

@@ -181,6 +181,7 @@ void epoll_driver::enable(record& of) noexcept {
     if (of.waiting.empty() || (of.enabled && (asked & ~of.enabled_for) == 0))
         return;
     ++of.generation;
+    of.generation += of.generation == 0 ? 1 : 0;
     of.enabled = false;
     int code = of.registered ? control(EPOLL_CTL_MOD, of, asked) : ENOENT;
     if (code == ENOENT)

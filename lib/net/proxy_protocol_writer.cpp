@@ -102,6 +102,8 @@ std::size_t append_tlvs(bytes& to, const proxy_header& header) {
         const auto size = is_checksum ? 4 : each.value.size();
         if (size > 0xffff)
             refuse(std::errc::message_size, "a tlv of " + std::to_string(size) + " bytes");
+        if (each.type == proxy_tlv_type::unique_id && size > detail::proxy_unique_id_limit)
+            refuse(std::errc::message_size, "a unique_id of " + std::to_string(size) + " bytes");
         if (is_checksum && checksum != 0)
             refuse(std::errc::invalid_argument, "two checksums");
         to.push_back(static_cast<std::byte>(each.type));

@@ -120,6 +120,7 @@ std::ptrdiff_t byte_link::send(std::span<const std::byte> from) noexcept {
     } catch (const std::bad_alloc&) {
         return refuse(ENOMEM);
     }
+    accepted_ += part.size();
     output_.wake();
     return static_cast<std::ptrdiff_t>(part.size());
 }
@@ -190,6 +191,7 @@ lane_promise* byte_link::carry_out(byte_link& self) {
             self.write_failure_ = std::move(why);
             self.outbox_.clear();
         }
+        self.taken_ += self.in_flight_.size();
         self.in_flight_.clear();
         self.waiter_.taken();
         if (self.write_failure_)

@@ -63,6 +63,10 @@ class byte_link {
 
     /// The byte_stream has not taken everything yet.
     [[nodiscard]] bool unsent() const noexcept { return !outbox_.empty() || !in_flight_.empty(); }
+    /// Marks what send() has accepted until now, and will next; and whether the byte_stream has
+    /// taken that.
+    void mark(std::size_t next) noexcept { mark_ = accepted_ + next; }
+    [[nodiscard]] bool mark_is_taken() const noexcept { return taken_ >= mark_; }
     /// There is nobody at the other end any more, as far as is known.
     [[nodiscard]] bool hung_up() const noexcept {
         return ended_ || read_failure_ || write_failure_;
@@ -129,6 +133,9 @@ class byte_link {
     bool ended_ = false;
     std::vector<std::byte> outbox_;
     std::vector<std::byte> in_flight_; ///< what the byte_stream writes at the moment
+    std::uint64_t accepted_ = 0;
+    std::uint64_t taken_ = 0;
+    std::uint64_t mark_ = 0;
     failure read_failure_;
     failure write_failure_;
     lane input_; ///< last: the coroutines use all of the above

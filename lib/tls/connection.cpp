@@ -207,7 +207,7 @@ wait_for connection::progress(stream_operation& op) {
 wait_for connection::perform(stream_operation& op) {
     switch (op.call_) {
     case call::handshake:
-        return tls_.socket().in_flight() ? wait_for::notification : wait_for::nothing;
+        return once_shaken(op);
     case call::read:
         return read(op);
     case call::read_exactly:
@@ -226,6 +226,16 @@ wait_for connection::perform(stream_operation& op) {
     case call::key_update:
         return key_update(op);
     }
+    return wait_for::nothing;
+}
+
+/// Over a link, what a handshake sent last may still be refused.
+wait_for connection::once_shaken(stream_operation& op) {
+    const bool waited = std::exchange(op.under_way_, tls_.socket().in_flight());
+    if (op.under_way_)
+        return wait_for::notification;
+    if (waited && tls_.socket().write_error() != 0)
+        return conclude(op, tls_.handshake());
     return wait_for::nothing;
 }
 
@@ -286,6 +296,7 @@ wait_for connection::fail(stream_operation& op, const failure& reported) {
 void connection::look_for_alert() noexcept {
     if (reader_ || first_ || tls_.close_received())
         return;
+    settle_write(); // what it finds may have OpenSSL write
     tls_.socket().now_readable();
     const auto& found = tls_.what();
     if (tls_.peek() == step::failed && found.details && found.details->alert)
@@ -362,8 +373,10 @@ bool connection::tend_spill() noexcept {
     }
 }
 
-void connection::on(cause /*why*/, short /*events*/) {
+void connection::on(cause /*why*/, short events) {
     auto& socket = tls_.socket();
+    if (events == no_room) // to ask again would be to spin
+        socket.give_up_writing(ENOMEM);
     socket.now_writable();
     socket.flush();
     static_cast<void>(tend_spill());

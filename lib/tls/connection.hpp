@@ -62,6 +62,7 @@ class connection final : private loop_entry, private decision_waiter, private li
     [[nodiscard]] loop_clock::duration limit_of(call what) const noexcept;
     wait_for progress(stream_operation& op);
     wait_for perform(stream_operation& op);
+    wait_for once_shaken(stream_operation& op);
     wait_for read(stream_operation& op);
     wait_for read_exactly(stream_operation& op);
     wait_for read_early(stream_operation& op);

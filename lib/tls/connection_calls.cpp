@@ -201,7 +201,7 @@ wait_for connection::shutdown(stream_operation& op) {
 /// peer that does not read, would add to the spill each time.
 wait_for connection::key_update(stream_operation& op) {
     if (op.under_way_)
-        return once_sent(op);
+        return tls_.socket().mark_has_left() ? wait_for::nothing : once_sent(op);
     if (!tls_.is_tls_1_3()) {
         op.fail(errc::key_update_refused);
         return wait_for::nothing;
@@ -210,7 +210,9 @@ wait_for connection::key_update(stream_operation& op) {
         op.fail(errc::write_closed);
         return wait_for::nothing;
     }
-    if (!tls_.socket().flush() || tls_.socket().in_flight())
+    // One that was cancelled may still be on its way: a peer that takes nothing is not to make us
+    // keep more and more of them.
+    if (!tls_.socket().flush() || !tls_.socket().mark_has_left())
         return wait_for::notification;
     settle_write();
     if (tls_.in_handshake()) {
@@ -220,6 +222,7 @@ wait_for connection::key_update(stream_operation& op) {
     if (tls_.key_update(op.request_ == key_update_request::requested) == step::failed)
         return fail(op, tls_.what());
     op.under_way_ = true;
+    tls_.socket().mark();
     return once_sent(op);
 }
 

@@ -248,6 +248,15 @@ bool transport::flush() {
     return !spilled();
 }
 
+void transport::mark() noexcept {
+    if (link_)
+        link_->mark(spill_.size() - spill_begin_);
+}
+
+bool transport::mark_has_left() const noexcept {
+    return link_ ? link_->mark_is_taken() : !spilled();
+}
+
 bool transport::link_in_flight() const noexcept {
     return link_->unsent();
 }

@@ -86,6 +86,10 @@ class transport {
     /// A link has something that has not left.
     [[nodiscard]] bool in_flight() const noexcept { return link_ && link_in_flight(); }
     [[nodiscard]] bool unsent() const noexcept { return spilled() || in_flight(); }
+    /// Marks what has been written until now, to tell when that has left: others may write behind
+    /// it all the time. Over a socket, the spill is all that can stay behind.
+    void mark() noexcept;
+    [[nodiscard]] bool mark_has_left() const noexcept;
     /// Sends what it can of the spill: nothing if the socket is known to be full. True if nothing
     /// is left of it.
     bool flush();

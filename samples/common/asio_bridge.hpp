@@ -31,7 +31,9 @@ namespace sample {
 /// coroutines await nothing but their own kind and Asio's asynchronous operations.
 ///
 /// Lifetime: the loop outlives the context, for the coroutines that go with the context use it; the
-/// context outlives this. As long as this lives, io_context::run() does not return for want of
+/// context outlives this. End every operation before this goes, or do not run the loop again before
+/// the context is destroyed: Asio destroys a coroutine that waits later than what it waits for. As
+/// long as this lives, io_context::run() does not return for want of
 /// work. Thread rule: one thread runs the context, and owns the loop.
 class asio_bridge {
   public:
@@ -81,8 +83,8 @@ class asio_bridge {
                             [this](const boost::system::error_code& failed) {
                                 if (failed)
                                     return; // this is gone
+                                watch();    // first, for the case that a handler throws
                                 loop_.run_ready();
-                                watch();
                             });
     }
 

@@ -403,6 +403,55 @@ TEST_CASE("a handshake fails with what the byte_stream fails with") {
     }
 }
 
+TEST_CASE("a handshake fails too if only its last flight is refused") {
+    piped link({}, true, test::only(test::trusting(), tls_version::tls_1_3));
+    link.client_below->fails_write = 2; // the ClientHello, and then Finished
+    link.loop.spawn([](stream& at) -> task<> {
+        static_cast<void>(co_await as_result(at.handshake()));
+    }(link.server));
+    ending how;
+    link.loop.run(shake_and_tell(link.client, how));
+    REQUIRE(how.failure);
+    CHECK(how.failure->operation() == "handshake");
+    CHECK(how.failure->code() == std::errc::broken_pipe);
+    test::drop(link.client);
+    test::drop(link.server);
+    link.loop.run();
+}
+
+TEST_CASE("a key update beside one who writes without end is made, and ends") {
+    for (const std::size_t size : {1000, 100'000}) {
+        CAPTURE(size);
+        piped link({}, false, test::trusting(), test::serving().tickets(0));
+        bool over = false;
+        link.loop.spawn([](stream& to, std::size_t each, const bool& enough) -> task<> {
+            const bytes some(each);
+            while (!enough)
+                co_await to.write(some);
+            co_await to.close_write();
+        }(link.client, size, over));
+        link.loop.spawn([](stream& from) -> task<> {
+            bytes buffer(65536);
+            for (std::size_t count = 1; count > 0;)
+                count = co_await from.read(buffer);
+        }(link.server));
+        link.loop.run([](event_loop& loop, stream& at, bool& ended) -> task<> {
+            co_await test::settle(loop);
+            bool updated = false;
+            loop.spawn([](stream& of, bool& done) -> task<> {
+                co_await of.key_update(key_update_request::not_requested);
+                done = true;
+            }(at, updated));
+            co_await test::settle(loop, 50);
+            CHECK(updated);
+            ended = true;
+            while (!updated)
+                co_await loop.yield();
+        }(link.loop, link.client, over));
+        link.loop.run();
+    }
+}
+
 TEST_CASE("the alert that explains a failure to write takes its place") {
     piped link;
     const auto forged = std::string("\x17\x03\x03\0\x15", 5) + "not under a known key";

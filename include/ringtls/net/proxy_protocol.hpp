@@ -66,7 +66,8 @@ class proxy_header {
     /// The bytes to begin a connection with. In version 1 a connection is over TCP or unknown, and
     /// has no tlvs. In version 2 the value of a crc32c is put in. Throws error with
     /// std::errc::invalid_argument: one address without the other, or two families, no stream or
-    /// datagram with addresses; or std::errc::message_size: longer than its length can tell.
+    /// datagram with addresses; or std::errc::message_size: longer than its length can tell, or a
+    /// unique_id than it may be.
     [[nodiscard]] std::vector<std::byte> to_bytes(version as) const;
 };
 

@@ -17,18 +17,17 @@ namespace [[gnu::visibility("default")]] ringtls {
 ///
 /// For who implements it:
 /// Calls: at most one read and one write are under way at a time; both may be. A read is begun only
-/// while an operation of the stream above waits for input, so that bytes nobody asks for stay with
-/// you. After the end, and after a failure, that direction is not called again.
-/// Failures: throw. The stream above then fails with the code of the std::system_error (of another
-/// exception: std::errc::io_error) and with its text as the reason, and every later operation does.
-/// As with a socket, a write that failed ends writing alone.
-/// Cancellation: a cancelled operation of the stream above cancels nothing here; what is read later
-/// is kept for the next one. When the stream above is destroyed, the frames of calls under way are
-/// destroyed first, wherever they wait, and then the byte_stream; what it has not taken is lost.
-/// The calls must not destroy that stream.
-/// Waiting: a call may complete without waiting; the stream above gives way to others. A call that
-/// is under way counts as what its own operations wait for, so that run() goes on for them.
-/// Thread rule: belongs to its loop's thread.
+/// when an operation of the stream above has asked for input, or a write has failed, so that bytes
+/// nobody asks for stay with you. After the end, and after a failure, that direction is not called
+/// again. Failures: throw. The stream above then fails with the code of the std::system_error (of
+/// another exception: std::errc::io_error) and with its text as the reason, and every later
+/// operation does. As with a socket, a write that failed ends writing alone. Cancellation: a
+/// cancelled operation of the stream above cancels nothing here; what is read later is kept for the
+/// next one. When the stream above is destroyed, the frames of calls under way are destroyed first,
+/// wherever they wait, and then the byte_stream; what it has not taken is lost. The calls must not
+/// destroy that stream. Waiting: a call may complete without waiting; the stream above gives way to
+/// others. A call that is under way counts as what its own operations wait for, so that run() goes
+/// on for them. Thread rule: belongs to its loop's thread.
 class byte_stream {
   public:
     explicit byte_stream(event_loop& loop) noexcept : loop_(&loop) {}
