@@ -17,6 +17,7 @@
 #include "../net/system_error.hpp"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <list>
@@ -193,7 +194,7 @@ void server_core::worker::adopt(int fd, const listen_options& how) {
     try {
         listeners_.push_back(listener::adopt(loop, own, how));
     } catch (...) {
-        socket(loop, own); // closes it
+        ::close(own);
         throw;
     }
 }
@@ -234,7 +235,7 @@ task<> server_core::worker::outlast(std::stop_token others_over) {
     }
     close();
     auto waiting = loop.sleep_until(loop_clock::time_point::max());
-    co_await as_result(waiting.cancel_on(std::move(others_over)));
+    (void)co_await as_result(waiting.cancel_on(std::move(others_over)));
     if (failure)
         std::rethrow_exception(failure);
 }
@@ -254,7 +255,7 @@ task<> server_core::worker::accept_all(listener& from, task_group& connections) 
         if (!is_shortage(thrown))
             std::rethrow_exception(thrown);
         of_.report(server_stage::accepting, std::nullopt, thrown);
-        co_await as_result(loop.sleep(pause).cancel_on(of_.stopping.get_token()));
+        (void)co_await as_result(loop.sleep(pause).cancel_on(of_.stopping.get_token()));
     }
     auto draining = drain(from, connections);
     co_await std::move(draining);
