@@ -30,6 +30,7 @@ DRIVER = "lib/loop/io_uring_driver.cpp"
 ENGINE = "lib/tls/engine.cpp"
 EPOLL = "lib/loop/epoll_driver.cpp"
 HELLO = "lib/tls/client_hello.cpp"
+GATE = "lib/loop/gate.cpp"
 GROUP = "lib/loop/task_group.cpp"
 LISTENER = "lib/net/listener.cpp"
 LOOKUP = "lib/net/lookup.cpp"
@@ -43,8 +44,10 @@ POLICY = "lib/tls/policy.cpp"
 PROXY = "lib/net/proxy_protocol.cpp"
 PROXY_READER = "lib/net/proxy_protocol_reader.cpp"
 PROXY_WRITER = "lib/net/proxy_protocol_writer.cpp"
+QUOTA = "lib/net/address_quota.cpp"
 QUESTIONS = "lib/tls/questions.cpp"
 READER = "lib/tls/certificate_reader.cpp"
+SERVER = "lib/tls/server.cpp"
 SOCKET = "lib/net/socket.cpp"
 SOCKET_FILE = "lib/net/socket_file.cpp"
 STOPPABLE = "include/ringtls/coro/stoppable_work.hpp"
@@ -155,7 +158,7 @@ MUTANTS = [Mutant(*each) for each in [
      "            return first;\n    }\n    if (tls_.key_update",
      ("tls/stream", "tls/adversity", "tls/duplex")),
     ("key_update: made only when nothing waits to leave", CALLS,
-     "    if (!tls_.socket().flush() || tls_.socket().in_flight())\n"
+     "    if (!tls_.socket().flush() || !tls_.socket().mark_has_left())\n"
      "        return wait_for::notification;\n    settle_write();",
      "    settle_write();", ("tls/memory", "tls/adversity", "tls/slow_peers")),
     ("renegotiation: a write that data keeps from its end ends with the connection", CALLS,
@@ -286,13 +289,13 @@ MUTANTS = [Mutant(*each) for each in [
      ("tls/endings", "tls/transport")),
     # ---- other transports than sockets ----
     ("byte_stream: a write completes when it has been taken", CALLS,
-     "    return tls_.socket().unsent() ?", "    return tls_.socket().spilled() ?",
+     "once_left(op, !tls_.socket().unsent());", "once_left(op, !tls_.socket().spilled());",
      ("tls/byte_stream",)),
     ("byte_stream: so does a handshake", CONNECTION,
-     "        return tls_.socket().in_flight() ? wait_for::notification : wait_for::nothing;",
-     "        return wait_for::nothing;", ("tls/byte_stream",)),
+     "    if (op.under_way_)\n        return wait_for::notification;\n    if (waited",
+     "    if (waited", ("tls/byte_stream",)),
     ("byte_stream: a key update cancelled over and over is made once", CALLS,
-     "    if (!tls_.socket().flush() || tls_.socket().in_flight())",
+     "    if (!tls_.socket().flush() || !tls_.socket().mark_has_left())",
      "    if (!tls_.socket().flush())", ("tls/byte_stream",)),
     ("byte_stream: those that wait for it leave each other alone", CONNECTION,
      "!tls_.socket().unsent() && !decision_", "!tls_.socket().spilled() && !decision_",
@@ -1015,4 +1018,53 @@ MUTANTS = [Mutant(*each) for each in [
     ("proxy: addresses of two families are not written", PROXY_WRITER,
      "header.source->family() != header.destination->family())", "false)",
      ("net/proxy_protocol",)),
+    # ---- servers ----
+    ("a stop takes what waits in the kernel's queue", SERVER,
+     "    auto draining = drain(from, connections);\n    co_await std::move(draining);\n", "",
+     ("tls/server",)),
+    ("a stop keeps no accepted connection from a free place", SERVER,
+     "auto place = of_.connections.try_enter(); // whatever stop there may be",
+     "std::optional<gate::place> place;", ("tls/server",)),
+    ("a handshake has a deadline", SERVER,
+     "    co_await with.handshake().until(deadline);", "    co_await with.handshake();",
+     ("tls/server",)),
+    ("waiting for a handshake's place counts", SERVER,
+     "    const auto deadline = detail::later(loop.now(), of_.options.handshake_limit());\n"
+     "    const auto place = co_await of_.handshakes.enter(loop).until(deadline);\n",
+     "    const auto place = co_await of_.handshakes.enter(loop);\n"
+     "    const auto deadline = detail::later(loop.now(), of_.options.handshake_limit());\n",
+     ("tls/server",)),
+    ("a connection's waits are limited", SERVER,
+     "        connected.limit_waits(of_.options.idle_limit(), of_.options.write_limit());\n", "",
+     ("tls/server",)),
+    ("what has not ended within the grace time is destroyed", SERVER,
+     "joining.within(of_.options.grace())", "joining.within(24h)", ("tls/server",)),
+    ("the first thread goes on while others serve", SERVER,
+     "workers_.front().run_until(others_over_.get_token());", "workers_.front().run();",
+     ("tls/server",)),
+    ("what a connection fails with is reported", SERVER,
+     "        of_.report(stage, peer, std::current_exception());\n",
+     "        if (false)\n            of_.report(stage, peer, std::current_exception());\n",
+     ("tls/server",)),
+    ("a port in use is refused to several threads, too", SERVER,
+     "        if (shared && each.port() != 0)", "        if (false)", ("tls/server",)),
+    ("a peer has so many places", QUOTA,
+     "    if (count >= most_)", "    if (false)", ("net/address_quota", "tls/server")),
+    ("an IPv6 peer is its network", QUOTA,
+     "constexpr std::size_t network_size = 8;", "constexpr std::size_t network_size = 16;",
+     ("net/address_quota",)),
+    ("a place goes to the next who waits", GATE,
+     "    next.schedule_remotely();\n", "", ("loop/gate",)),
+    ("who gives up a place that it was given hands it on", GATE,
+     "        waiter.granted_ = false;\n    }\n    leave();", "        waiter.granted_ = false;\n    }",
+     ("loop/gate",)),
+    ("who stops waiting leaves the queue", GATE,
+     "        if (waiter.queued_)\n            unqueue(waiter);\n", "", ("loop/gate",)),
+    ("over a byte_stream, a handshake's last flight counts", CONNECTION,
+     "    if (waited && tls_.socket().write_error() != 0)", "    if (false && waited)",
+     ("tls/byte_stream",)),
+    ("over a byte_stream, a key update is over when it has left", CALLS,
+     "return once_left(op, tls_.socket().mark_has_left());\n    if (",
+     "return once_sent(op);\n    if (",
+     ("tls/byte_stream",)),
 ]]

@@ -80,6 +80,7 @@ class connection final : private loop_entry, private decision_waiter, private li
     wait_for shutdown(stream_operation& op);
     wait_for key_update(stream_operation& op);
     wait_for once_sent(stream_operation& op);
+    wait_for once_left(stream_operation& op, bool has_left);
     wait_for conclude(stream_operation& op, step ended);
     wait_for want(step what);
     [[nodiscard]] bool deciding() noexcept;

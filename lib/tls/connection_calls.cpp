@@ -201,7 +201,7 @@ wait_for connection::shutdown(stream_operation& op) {
 /// peer that does not read, would add to the spill each time.
 wait_for connection::key_update(stream_operation& op) {
     if (op.under_way_)
-        return tls_.socket().mark_has_left() ? wait_for::nothing : once_sent(op);
+        return once_left(op, tls_.socket().mark_has_left());
     if (!tls_.is_tls_1_3()) {
         op.fail(errc::key_update_refused);
         return wait_for::nothing;
@@ -223,15 +223,19 @@ wait_for connection::key_update(stream_operation& op) {
         return fail(op, tls_.what());
     op.under_way_ = true;
     tls_.socket().mark();
-    return once_sent(op);
+    return once_left(op, tls_.socket().mark_has_left());
 }
 
-/// What was written is over when the socket has taken it. A peer that has sent its close_notify
-/// need not stay to receive ours (RFC 8446, section 6.1).
+/// What was written is over when the socket has taken it.
 wait_for connection::once_sent(stream_operation& op) {
+    return once_left(op, !tls_.socket().unsent());
+}
+
+/// A peer that has sent its close_notify need not stay to receive ours (RFC 8446, section 6.1).
+wait_for connection::once_left(stream_operation& op, bool has_left) {
     if (tls_.socket().write_error() != 0 && !(tls_.close_sent() && tls_.close_received()))
         return fail(op, tls_.write_failure());
-    return tls_.socket().unsent() ? wait_for::notification : wait_for::nothing;
+    return has_left ? wait_for::nothing : wait_for::notification;
 }
 
 /// A read can make OpenSSL write (the answer to a key update, an alert), which a half-sent record

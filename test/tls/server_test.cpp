@@ -271,6 +271,7 @@ TEST_CASE("no more handshakes than max_handshakes, and waiting counts") {
         co_await settle(in.loop);
         CHECK(in.counters().failed_handshakes == 3);
     }(on));
+    REQUIRE(!on.failures.entries.empty());
     for (const auto& told : on.failures.entries)
         CHECK(told.stage == server_stage::handshake);
     CHECK(on.failures.entries.back().code == errc::timed_out);
@@ -574,36 +575,30 @@ TEST_CASE("signals stop it, the second at once") {
 TEST_CASE("the first thread hears of signals for as long as another one serves") {
     signal_set signals{SIGUSR1};
     const server_context context(test::serving());
-    std::mutex mutex;
-    std::set<std::thread::id> busy;
+    const auto first = std::this_thread::get_id();
     server one(
         context,
-        [&](stream peer) -> task<> {
+        [first](stream peer) -> task<> {
             co_await peer.shutdown();
-            {
-                const std::scoped_lock lock(mutex);
-                busy.insert(std::this_thread::get_id());
-            }
-            co_await peer.loop().sleep(24h); // deaf to the stop
+            if (std::this_thread::get_id() != first)
+                co_await peer.loop().sleep(24h); // deaf to the stop
         },
         server_options().listen(anywhere).threads(2).grace(24h));
     one.stop_on(signals);
     std::jthread client([&] {
         const client_context trust(test::trusting());
         event_loop loop;
-        const auto here = std::this_thread::get_id();
-        for (std::size_t threads = 0; threads < 2;) { // until both have a connection
+        const auto visit_once = [&] {
             loop.run([](event_loop& on, address at, const client_context& by) -> task<> {
                 auto calling = call(on, at, by);
                 auto with = co_await std::move(calling);
                 co_await with.shutdown();
             }(loop, one.local_address(), trust));
-            const std::scoped_lock lock(mutex);
-            busy.erase(here);
-            threads = busy.size();
-        }
+        };
+        for (int times = 0; times < 64; ++times) // the kernel deals them out to both
+            visit_once();
         ::kill(::getpid(), SIGUSR1);
-        while (one.counters().open > 0) { // the first signal ends nobody
+        while (one.counters().open > 0) { // the first signal does not end them
             loop.run([](event_loop& on, address at) -> task<> {
                 const auto refused = co_await as_result(connect(on, at));
                 if (!refused)
@@ -612,7 +607,8 @@ TEST_CASE("the first thread hears of signals for as long as another one serves")
         }
     });
     one.run();
-    CHECK(one.counters().abandoned >= 2);
+    CHECK(one.counters().abandoned >= 1);
+    CHECK(one.counters().served >= 1);
 }
 
 TEST_CASE("a new connection has the reloader's newest context") {
