@@ -18,7 +18,7 @@ def measure(build: Path, threads: int) -> dict:
         port = server.stdout.readline().rsplit(":", 1)[1].strip()
         done = subprocess.run(
             [build / "bench/load/bench_load", "--port", port, "--work", "handshake", "--connections",
-             "32", "--warm", "1", "--seconds", "5", "--pid", str(server.pid)],
+             "32", "--warm", "1", "--seconds", "5"],
             check=True, capture_output=True, text=True)
         return json.loads(done.stdout)
     finally:

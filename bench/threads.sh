@@ -5,7 +5,7 @@
 #
 #   sh bench/threads.sh [ROUNDS]
 #
-# The certificate's key is RSA with 4,096 bits: a signature costs the server many times what it
+# The certificate's key is RSA with 8,192 bits: a signature costs the server many times what it
 # costs the client to check it, so that on a machine of two cores the generator does not get in the
 # way. Its share of a core is printed, for that to be seen.
 set -eu
@@ -23,6 +23,6 @@ say "building in $build"
         -Dtests=disabled -Dsamples=enabled -Dasio=disabled ||
     fail "meson could not set the build up"
 ninja -C "$build" samples/echo_server bench/load/bench_load || fail "the build failed"
-openssl req -x509 -newkey rsa:4096 -nodes -days 2 -subj /CN=localhost -keyout "$build/key.pem" \
+openssl req -x509 -newkey rsa:8192 -nodes -days 2 -subj /CN=localhost -keyout "$build/key.pem" \
     -out "$build/cert.pem" 2>/dev/null
 exec python3 "$here/threads.py" "$build" "${1:-5}"
