@@ -37,7 +37,8 @@ connection that breaks off at one end breaks off at the other, too. SIGINT and S
 connections, and those that there are have the grace time; at once, at the second.
 
   --to HOST:PORT            the plain server; an IPv6 address in brackets
-  --listen ADDR:PORT        default 127.0.0.1:8443; port 0 picks a free one
+  --listen ADDR:PORT        port 0 picks a free one (default: the sockets that a service manager hands
+                            over, sd_listen_fds(3), or else 127.0.0.1:8443)
   --cert FILE --key FILE    certificate chain and key, read again when they change
   --threads N               event loops, each on a thread of its own (default 1)
   --alpn NAME,...           accept these protocols only, the preferred one first
@@ -56,7 +57,7 @@ constexpr auto idle_limit = 5min;
 constexpr auto write_limit = 1min;
 
 struct options {
-    ringtls::address listen{"127.0.0.1", 8443};
+    std::optional<ringtls::address> listen;
     std::optional<sample::host_port> to;
     std::string cert;
     std::string key;
@@ -102,6 +103,18 @@ ringtls::server_context make_context(const options& o) {
     if (o.preset)
         settings.preset(*o.preset);
     return ringtls::server_context(settings);
+}
+
+void listen(ringtls::server_options& how, const options& o) {
+    if (o.listen) {
+        how.listen(*o.listen);
+        return;
+    }
+    const auto handed_over = ringtls::activated_sockets();
+    for (const auto& each : handed_over)
+        how.listen(each.fd);
+    if (handed_over.empty())
+        how.listen({"127.0.0.1", 8443});
 }
 
 /// When something last passed, in either direction: one may be silent while the other is busy.
@@ -208,13 +221,13 @@ int tls_proxy(int argc, char** argv) {
     const std::size_t others = 100 + 8 * o.threads;
     const auto room = descriptors > 2 * others ? (descriptors - others) / 2 : others / 2;
     auto how = ringtls::server_options()
-                   .listen(o.listen)
                    .threads(o.threads)
                    .loops(ringtls::event_loop_options().driver(o.driver))
                    .max_connections(std::min<std::size_t>(o.max_connections, room))
                    .idle_within(ringtls::loop_clock::duration::max()) // by activity, above
                    .write_within(write_limit)
                    .grace(o.grace);
+    listen(how, o);
     if (!o.quiet)
         how.on_failure([](const auto& of) { sample::report(name, of); });
     ringtls::server server(

@@ -58,6 +58,7 @@ TRUST = "lib/tls/trust.cpp"
 WHEN_ANY = "include/ringtls/coro/when_any.hpp"
 WITH_LIMITS = "lib/loop/with_limits.cpp"
 WITH_LIMITS_HEADER = "include/ringtls/loop/with_limits.hpp"
+WORKER = "lib/tls/server_worker.cpp"
 WATCH = "lib/loop/foreign_watch.cpp"
 
 MUTANTS = [Mutant(*each) for each in [
@@ -323,7 +324,7 @@ MUTANTS = [Mutant(*each) for each in [
      "        return ended_ || read_failure_ || write_failure_;", "        return false;",
      ("tls/byte_stream",)),
     ("byte_stream: a stream destroyed leaves nothing in the loop", LINK,
-     "    core_.forget(*this);\n    frame_.destroy();", "    frame_.destroy();",
+     "byte_link::lane::~lane() {\n    core_.forget(*this);\n", "byte_link::lane::~lane() {\n",
      ("tls/byte_stream", "tls/cancellation")),
     # ---- threads and order ----
     ("threads: a loop refuses another thread", CORE,
@@ -1019,35 +1020,35 @@ MUTANTS = [Mutant(*each) for each in [
      "header.source->family() != header.destination->family())", "false)",
      ("net/proxy_protocol",)),
     # ---- servers ----
-    ("a stop takes what waits in the kernel's queue", SERVER,
+    ("a stop takes what waits in the kernel's queue", WORKER,
      "    auto draining = drain(from, connections);\n    co_await std::move(draining);\n", "",
      ("tls/server",)),
-    ("a stop keeps no accepted connection from a free place", SERVER,
-     "auto place = of_.connections.try_enter(); // whatever stop there may be",
+    ("a stop keeps no accepted connection from a free place", WORKER,
+     "auto place = shared_.connections.try_enter(); // whatever stop there may be",
      "std::optional<gate::place> place;", ("tls/server",)),
-    ("a handshake has a deadline", SERVER,
+    ("a handshake has a deadline", WORKER,
      "    co_await with.handshake().until(deadline);", "    co_await with.handshake();",
      ("tls/server",)),
-    ("waiting for a handshake's place counts", SERVER,
-     "    const auto deadline = detail::later(loop.now(), of_.options.handshake_limit());\n"
-     "    const auto place = co_await of_.handshakes.enter(loop).until(deadline);\n",
-     "    const auto place = co_await of_.handshakes.enter(loop);\n"
-     "    const auto deadline = detail::later(loop.now(), of_.options.handshake_limit());\n",
+    ("waiting for a handshake's place counts", WORKER,
+     "    const auto deadline = later(loop_.now(), shared_.options.handshake_limit());\n"
+     "    const auto place = co_await shared_.handshakes.enter(loop_).until(deadline);\n",
+     "    const auto place = co_await shared_.handshakes.enter(loop_);\n"
+     "    const auto deadline = later(loop_.now(), shared_.options.handshake_limit());\n",
      ("tls/server",)),
-    ("a connection's waits are limited", SERVER,
-     "        connected.limit_waits(of_.options.idle_limit(), of_.options.write_limit());\n", "",
+    ("a connection's waits are limited", WORKER,
+     "        connected.limit_waits(shared_.options.idle_limit(), shared_.options.write_limit());\n", "",
      ("tls/server",)),
-    ("what has not ended within the grace time is destroyed", SERVER,
-     "joining.within(of_.options.grace())", "joining.within(24h)", ("tls/server",)),
+    ("what has not ended within the grace time is destroyed", WORKER,
+     "joining.within(shared_.options.grace())", "joining.within(24h)", ("tls/server",)),
     ("the first thread goes on while others serve", SERVER,
-     "workers_.front().run_until(others_over_.get_token());", "workers_.front().run();",
+     "        guard(first, [this, &first] { first.loop().run(wait_for_others()); });\n", "",
      ("tls/server",)),
-    ("what a connection fails with is reported", SERVER,
-     "        of_.report(stage, peer, std::current_exception());\n",
-     "        if (false)\n            of_.report(stage, peer, std::current_exception());\n",
+    ("what a connection fails with is reported", WORKER,
+     "        shared_.report(stage, peer, std::current_exception());\n",
+     "        if (false)\n            shared_.report(stage, peer, std::current_exception());\n",
      ("tls/server",)),
     ("a port in use is refused to several threads, too", SERVER,
-     "        if (shared && each.port() != 0)", "        if (false)", ("tls/server",)),
+     "            require_free(first.loop(), each, options.listening());\n", "", ("tls/server",)),
     ("a peer has so many places", QUOTA,
      "    if (count >= most_)", "    if (false)", ("net/address_quota", "tls/server")),
     ("an IPv6 peer is its network", QUOTA,

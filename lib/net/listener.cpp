@@ -50,6 +50,16 @@ void check(int result, const address& at) {
         throw detail::system_failure(errno, name, at.to_string());
 }
 
+int make_socket(const address& at) {
+    const int fd = ::socket(at.raw()->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    check(fd, at);
+    return fd;
+}
+
+int bind_socket(int fd, const address& at) noexcept {
+    return ::bind(fd, at.raw(), static_cast<socklen_t>(at.raw_size()));
+}
+
 void set(int fd, int level, int option, bool on, const address& at) {
     const int value = on ? 1 : 0;
     check(::setsockopt(fd, level, option, &value, sizeof value), at);
@@ -70,13 +80,10 @@ bool has_file(const address& at) {
 }
 
 void bind_to(detail::listener_state& made, const address& at, const listen_options& options) {
-    const auto bind_once = [&] {
-        return ::bind(made.carrier.fd(), at.raw(), static_cast<socklen_t>(at.raw_size()));
-    };
-    int result = bind_once();
+    int result = bind_socket(made.carrier.fd(), at);
     if (result != 0 && errno == EADDRINUSE && has_file(at) && options.removes_stale()) {
         detail::remove_stale_file(at);
-        result = bind_once();
+        result = bind_socket(made.carrier.fd(), at);
     }
     check(result, at);
     if (!has_file(at))
@@ -123,13 +130,19 @@ void require_listening(int fd, const std::string& subject) {
         throw system_failure(EINVAL, name, subject, "not a stream socket that listens");
 }
 
+/// Without sharing its port, a socket is not bound to where another one listens.
+void require_free(event_loop& loop, const address& at, const listen_options& options) {
+    const socket probe(loop, make_socket(at));
+    set_options(probe.fd(), at, options);
+    check(bind_socket(probe.fd(), at), at);
+}
+
 } // namespace detail
 
 listener listener::bind(event_loop& loop, const address& at, const listen_options& options) {
     if (options.mode() && (*options.mode() & ~0777U) != 0)
         throw detail::system_failure(EINVAL, name, at.to_string(), "permissions beyond 0777");
-    const int fd = ::socket(at.raw()->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    check(fd, at);
+    const int fd = make_socket(at);
     auto made = std::make_unique<detail::listener_state>(socket(loop, fd), options);
     set_options(fd, at, options);
     bind_to(*made, at, options);

@@ -33,4 +33,7 @@ struct listener_state {
 /// Throws error unless this is a stream socket that listens.
 void require_listening(int fd, const std::string& subject);
 
+/// Throws error unless these options could bind a listener there now. Listens to nobody meanwhile.
+void require_free(event_loop& loop, const address& at, const listen_options& options);
+
 } // namespace ringtls::detail

@@ -11,23 +11,6 @@
 
 namespace ringtls::detail {
 
-/// The coroutine of a lane. Nothing that it awaits throws past it.
-struct lane_promise {
-    lane_promise* get_return_object() noexcept { return this; }
-    std::suspend_always initial_suspend() const noexcept { return {}; }
-    std::suspend_always final_suspend() const noexcept { return {}; }
-    void return_void() const noexcept {}
-    void unhandled_exception() const noexcept { std::terminate(); }
-};
-
-} // namespace ringtls::detail
-
-template<>
-struct std::coroutine_traits<ringtls::detail::lane_promise*, ringtls::detail::byte_link&> {
-    using promise_type = ringtls::detail::lane_promise;
-};
-
-namespace ringtls::detail {
 namespace {
 
 std::shared_ptr<const error_details> said(const char* what, std::string_view chain) noexcept {
@@ -65,12 +48,11 @@ std::ptrdiff_t refuse(int code) noexcept {
 
 } // namespace
 
-byte_link::lane::lane(loop_core& core, lane_promise* coroutine) noexcept
-    : core_(core), frame_(std::coroutine_handle<lane_promise>::from_promise(*coroutine)) {}
+byte_link::lane::lane(loop_core& core, held_coroutine coroutine) noexcept
+    : core_(core), frame_(std::move(coroutine)) {}
 
 byte_link::lane::~lane() {
     core_.forget(*this);
-    frame_.destroy();
 }
 
 void byte_link::lane::wake() noexcept {
@@ -140,7 +122,7 @@ std::span<std::byte> byte_link::room() noexcept {
 }
 
 /// While it reads, receive() only takes from in front of where it reads to.
-lane_promise* byte_link::carry_in(byte_link& self) {
+held_coroutine byte_link::carry_in(byte_link& self) {
     for (;;) {
         while (!self.requested_ || self.room().empty()) {
             self.requested_ = false;
@@ -171,7 +153,7 @@ task<std::size_t> byte_link::read() {
 
 /// A peer that refuses sends an alert and is gone. So a failure is told of only after a turn in
 /// which what the peer has said can arrive.
-lane_promise* byte_link::carry_out(byte_link& self) {
+held_coroutine byte_link::carry_out(byte_link& self) {
     for (;;) {
         while (self.outbox_.empty())
             co_await self.output_.woken();

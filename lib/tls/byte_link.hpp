@@ -13,6 +13,7 @@
 #include <ringtls/tls/byte_stream.hpp>
 #include <ringtls/tls/counters.hpp>
 
+#include "../loop/held_coroutine.hpp"
 #include "failure.hpp"
 
 #include <coroutine>
@@ -23,8 +24,6 @@
 #include <vector>
 
 namespace ringtls::detail {
-
-struct lane_promise;
 
 /// Told what a link has done; from the application's frames, so that it may only schedule.
 class link_waiter {
@@ -84,7 +83,7 @@ class byte_link {
     class lane final : private loop_entry {
       public:
         /// The coroutine waits to be woken from its beginning.
-        lane(loop_core& core, lane_promise* coroutine) noexcept;
+        lane(loop_core& core, held_coroutine coroutine) noexcept;
         lane(const lane&) = delete;
         lane& operator=(const lane&) = delete;
         ~lane();
@@ -111,14 +110,14 @@ class byte_link {
         void on(cause why, short events) override;
 
         loop_core& core_;
-        std::coroutine_handle<> frame_;
+        held_coroutine frame_;
         bool waits_ = true;
         int woken_ = 0;          ///< in the turn of the last look
         std::uint64_t look_ = 0; ///< of the loop's at the kernel, when it was last woken
     };
 
-    static lane_promise* carry_in(byte_link& self);
-    static lane_promise* carry_out(byte_link& self);
+    static held_coroutine carry_in(byte_link& self);
+    static held_coroutine carry_out(byte_link& self);
     task<std::size_t> read();
     [[nodiscard]] std::span<std::byte> room() noexcept;
 

@@ -8,23 +8,6 @@
 
 namespace ringtls::detail {
 
-/// The coroutine around the task. Nothing that it awaits throws past it.
-struct decision_promise {
-    decision_promise* get_return_object() noexcept { return this; }
-    std::suspend_always initial_suspend() const noexcept { return {}; }
-    std::suspend_always final_suspend() const noexcept { return {}; }
-    void return_void() const noexcept {}
-    void unhandled_exception() const noexcept { std::terminate(); }
-};
-
-} // namespace ringtls::detail
-
-template<>
-struct std::coroutine_traits<ringtls::detail::decision_promise*, ringtls::detail::decision&> {
-    using promise_type = ringtls::detail::decision_promise;
-};
-
-namespace ringtls::detail {
 namespace {
 
 /// What an operation reports of what the application threw.
@@ -53,19 +36,15 @@ failure failure_of(const std::exception_ptr& thrown) noexcept {
 } // namespace
 
 decision::decision(loop_core& core, questions& asked, decision_waiter& waiter)
-    : core_(core),
-      asked_(asked),
-      waiter_(waiter),
-      frame_(std::coroutine_handle<decision_promise>::from_promise(*run(*this))) {
+    : core_(core), asked_(asked), waiter_(waiter), frame_(run(*this)) {
     core.schedule(*this);
 }
 
 decision::~decision() {
     core_.forget(*this);
-    frame_.destroy();
 }
 
-decision_promise* decision::run(decision& self) {
+held_coroutine decision::run(decision& self) {
     try {
         co_await self.asked_.answer();
     } catch (...) {

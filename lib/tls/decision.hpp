@@ -4,14 +4,12 @@
 
 #include <ringtls/loop/operation.hpp>
 
+#include "../loop/held_coroutine.hpp"
 #include "failure.hpp"
-
-#include <coroutine>
 
 namespace ringtls::detail {
 
 class questions;
-struct decision_promise;
 
 /// Told when it has ended; from the application's frames, so that it may only schedule.
 class decision_waiter {
@@ -33,14 +31,14 @@ class decision final : private loop_entry {
     [[nodiscard]] bool over() const noexcept { return over_; }
 
   private:
-    static decision_promise* run(decision& self);
+    static held_coroutine run(decision& self);
     void on(cause why, short events) override;
 
     loop_core& core_;
     questions& asked_;
     decision_waiter& waiter_;
     bool over_ = false;
-    std::coroutine_handle<> frame_; ///< last, for making it may throw
+    held_coroutine frame_; ///< last, for making it may throw
 };
 
 } // namespace ringtls::detail

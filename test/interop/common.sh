@@ -101,6 +101,35 @@ background() { # COMMAND...
     exec 4<&-
 }
 
+# Starts a server that cannot listen on port 0 and tell which it was, as $peer, and waits for a file
+# that shows that it does. The caller's `configure` prints its configuration, the file peer.conf, for
+# ports from $first on; it tries a few.
+start_configured() { # FILE COMMAND...
+    shown=$1
+    shift
+    for attempt in 1 2 3 4 5; do
+        first=$((10000 + $(od -An -N2 -tu2 /dev/urandom) % 20000))
+        configure >"$work/peer.conf"
+        rm -f "$shown"
+        background "$@" 2>"$work/peer.err"
+        wait_until is_shown_or_gone
+        if kill -0 "$peer" 2>/dev/null; then
+            return
+        fi
+        echo "attempt $attempt: ports from $first on are in use"
+    done
+    fail "$1 does not start"
+}
+is_shown_or_gone() {
+    [ -e "$shown" ] || ! kill -0 "$peer" 2>/dev/null
+}
+start_haproxy() {
+    start_configured "$work/haproxy.sock" haproxy -db -q -f "$work/peer.conf"
+}
+start_nginx() { # one process, which has bound its ports when it writes its number
+    start_configured "$work/nginx.pid" nginx -p "$work" -c "$work/peer.conf"
+}
+
 cut() { # PROCESS : ends it without any farewell
     kill -KILL "$1"
     wait "$1" 2>/dev/null || :

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Many connections held at once: 15,000 of echo_server on two threads, and through tls_proxy, which
-# has two descriptors each, as many as the limit allows, at most 10,000. None is lost.
+# Many connections held at once: 15,000 of echo_server on two threads, and 10,000 through two
+# processes of tls_proxy that share a listening socket. None is lost.
 set -eu
 . "$(dirname "$0")/common.sh"
 # shellcheck disable=SC3045
@@ -30,10 +30,12 @@ wait "$server" || fail "echo_server ended with $?"
 
 background "${RINGTLS_PLAIN_SERVER:?the program}" echo >"$work/backend.out"
 wait_for_line "$work/backend.out" '^listening on '
-start_listening "$samples/tls_proxy" --listen 127.0.0.1:0 --threads 2 --cert "$pki/server.pem" \
-    --to "127.0.0.1:$(sed -n '1s/.*://p' "$work/backend.out")" --key "$pki/server.key"
-half=$(((limit - 200) / 2))
-holds $((half < 10000 ? half : 10000))
+# Two processes: each connection takes two descriptors.
+start_listening python3 "$(dirname "$0")/hand_over.py" 2 "$samples/tls_proxy" \
+    --cert "$pki/server.pem" --key "$pki/server.key" \
+    --to "127.0.0.1:$(sed -n '1s/.*://p' "$work/backend.out")"
+through=$((limit * 3 / 4 < most ? limit * 3 / 4 : most))
+holds $((through < 10000 ? through : 10000))
 server_said_nothing
 kill -TERM "$server"
 wait "$server" || fail "tls_proxy ended with $?"

@@ -12,7 +12,7 @@ start_one() { # SECRET
     start_listening "$RINGTLS_SESSION_SERVER" "$pki/server.pem" "$pki/server.key" "$1"
 }
 
-configure() { # PORT PORT
+configure() {
     cat <<END
 global
     stats socket $work/haproxy.sock
@@ -22,32 +22,18 @@ defaults
     timeout client 20s
     timeout server 20s
 listen fleet
-    bind 127.0.0.1:$port
+    bind 127.0.0.1:$first
     balance roundrobin
-    server one 127.0.0.1:$1
-    server other 127.0.0.1:$2
+    server one 127.0.0.1:$left
+    server other 127.0.0.1:$right
 END
 }
 
-up_or_gone() {
-    [ -S "$work/haproxy.sock" ] || ! kill -0 "$peer" 2>/dev/null
-}
-
-# There is no listening on port 0 and learning which it was, so it tries a few.
-start_haproxy() { # PORT PORT
-    for attempt in 1 2 3 4 5; do
-        port=$((10000 + $(od -An -N2 -tu2 /dev/urandom) % 20000))
-        configure "$@" >"$work/haproxy.conf"
-        rm -f "$work/haproxy.sock"
-        background haproxy -db -q -f "$work/haproxy.conf" 2>"$work/haproxy.err"
-        wait_until up_or_gone
-        if kill -0 "$peer" 2>/dev/null; then
-            haproxy=$peer
-            return
-        fi
-        echo "attempt $attempt: port $port is in use"
-    done
-    fail "HAProxy does not start"
+start_fleet() { # PORT PORT
+    left=$1 right=$2
+    start_haproxy
+    haproxy=$peer
+    port=$first
 }
 
 visits() { # VERSION : both ends' words and the server's port, a line each
@@ -64,7 +50,7 @@ other=$port
 start_one "$work/another"
 stranger=$port
 
-start_haproxy "$one" "$other"
+start_fleet "$one" "$other"
 for version in 1.2 1.3; do
     visits $version >"$work/visits"
     printf '%s\n' "full $one full" "resumed $other resumed" "resumed $one resumed" \
@@ -88,15 +74,15 @@ s_client() { # OPTION... : until it is greeted
 }
 for version in -tls1_2 -tls1_3; do
     s_client $version -sess_out "$work/session"
-    first=$(grep -E '^[0-9]+ full ' "$work/said") || fail 's_client begins with a resumed session'
+    began=$(grep -E '^[0-9]+ full ' "$work/said") || fail 's_client begins with a resumed session'
     s_client $version -sess_in "$work/session"
-    second=$(grep -E '^[0-9]+ resumed ' "$work/said") || fail 's_client is not resumed'
-    [ "${first%% *}" != "${second%% *}" ] || fail 'both visits at the same server'
+    went_on=$(grep -E '^[0-9]+ resumed ' "$work/said") || fail 's_client is not resumed'
+    [ "${began%% *}" != "${went_on%% *}" ] || fail 'both visits at the same server'
     grep -q '^Reused, ' "$work/said" || fail 's_client does not say that it is resumed'
 done
 cut "$haproxy"
 
-start_haproxy "$one" "$stranger"
+start_fleet "$one" "$stranger"
 visits 1.3 >"$work/visits"
 [ "$(grep -c '^full [0-9]* full$' "$work/visits")" -ge 2 ] || fail "strangers: $(cat "$work/visits")"
 sed -n 2p "$work/visits" | grep -q "^full $stranger full\$" || fail 'resumed under another secret'

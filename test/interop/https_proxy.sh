@@ -15,8 +15,8 @@ ServerName localhost
 DefaultRuntimeDir $work
 PidFile $work/apache.pid
 Mutex file:$work
-ErrorLog $work/apache.log
-Listen 127.0.0.1:$proxy_port
+ErrorLog $work/apache.err
+Listen 127.0.0.1:$first
 LoadModule mpm_event_module $modules/mod_mpm_event.so
 LoadModule authz_core_module $modules/mod_authz_core.so
 LoadModule ssl_module $modules/mod_ssl.so
@@ -28,29 +28,16 @@ SSLEngine on
 SSLCertificateFile $work/proxy.pem
 SSLCertificateKeyFile $work/proxy.key
 ProxyRequests On
-AllowCONNECT $*
+AllowCONNECT $allowed
 END
 }
 
-up_or_gone() {
-    [ -s "$work/apache.pid" ] || ! kill -0 "$peer" 2>/dev/null
-}
-
-# One process (-X), so that cutting it leaves nothing. There is no listening on port 0 and learning which it was, so it tries a few.
+# One process (-X), so that cutting it leaves nothing.
 start_proxy() { # PORT... : where it may connect to
-    for attempt in 1 2 3 4 5; do
-        proxy_port=$((10000 + $(od -An -N2 -tu2 /dev/urandom) % 20000))
-        configure "$@" >"$work/apache.conf"
-        rm -f "$work/apache.log" "$work/apache.pid"
-        background apache2 -X -f "$work/apache.conf" 2>"$work/apache.err"
-        wait_until up_or_gone
-        if kill -0 "$peer" 2>/dev/null; then
-            proxy=$peer
-            return
-        fi
-        echo "attempt $attempt: port $proxy_port is in use"
-    done
-    fail "Apache does not start: $(cat "$work/apache.log")"
+    allowed=$*
+    start_configured "$work/apache.pid" apache2 -X -f "$work/peer.conf"
+    proxy=$peer
+    proxy_port=$first
 }
 
 get() { # PORT PATH OPTION...

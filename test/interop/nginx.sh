@@ -7,32 +7,20 @@ set -eu
 PATH=$PATH:/usr/sbin:/sbin
 need nginx nginx
 
-# One process, as the user that runs this; there is no listening on port 0, so it tries a few.
-start_nginx() { # PROTOCOL
-    for attempt in 1 2 3 4 5; do
-        port=$((10000 + $(od -An -N2 -tu2 /dev/urandom) % 10000))
-        plain_port=$((port + 10000))
-        configure "$1" >"$work/nginx.conf"
-        : >"$work/nginx.log"
-        background nginx -p "$work" -c "$work/nginx.conf" 2>/dev/null
-        nginx=$peer
-        wait_for_line "$work/nginx.log" 'getrlimit|bind\(\).*failed'
-        if grep -q getrlimit "$work/nginx.log"; then
-            return
-        fi
-        echo "attempt $attempt: ports $port and $plain_port are in use"
-        cut "$nginx"
-    done
-    fail "nginx: $(cat "$work/nginx.log")"
+serve() { # PROTOCOL
+    protocol=$1
+    start_nginx
+    nginx=$peer
+    port=$first plain_port=$((first + 1))
 }
 
 # Server side includes make it forget a body's length: then it sends chunks, or closes at the end.
-configure() { # PROTOCOL
+configure() {
     cat <<END
 daemon off;
 master_process off;
 pid $work/nginx.pid;
-error_log $work/nginx.log notice;
+error_log $work/nginx.err;
 events {}
 http {
     access_log off;
@@ -44,10 +32,10 @@ http {
     default_type application/octet-stream;
     ssl_certificate $pki/server-chain.pem;
     ssl_certificate_key $pki/server.key;
-    ssl_protocols $1;
+    ssl_protocols $protocol;
     limit_rate \$arg_rate;
     server {
-        listen 127.0.0.1:$port ssl;
+        listen 127.0.0.1:$first ssl;
         root $work/site;
         location /chunked/ {
             alias $work/site/;
@@ -65,7 +53,7 @@ http {
         }
     }
     server {
-        listen 127.0.0.1:$plain_port;
+        listen 127.0.0.1:$((first + 1));
         root $work/site;
     }
 }
@@ -106,7 +94,7 @@ echo small >"$work/site/small"
 openssl rand -base64 7864320 >"$work/site/large"
 
 for version in TLSv1.2 TLSv1.3; do
-    start_nginx $version
+    serve $version
     for file in small empty large; do
         for way in . chunked to-the-end; do
             same $way/$file $file
@@ -125,12 +113,12 @@ for version in TLSv1.2 TLSv1.3; do
 
     cut_short ./large
     for way in chunked to-the-end; do
-        start_nginx $version
+        serve $version
         cut_short $way/large
     done
 done
 
-start_nginx TLSv1.3
+serve TLSv1.3
 for command in echo_client echo_swarm; do
     expect 1 "$samples/$command" --ca "$ca" localhost "$plain_port" </dev/null
     one_line "localhost:$plain_port: .*wrong version number"

@@ -9,7 +9,7 @@ need haproxy haproxy
 need curl curl
 
 # HAProxy's ports: to ours by version 1, 2, and 2 with all that it can tell; from ours, by either.
-configure() { # OUR_PORT
+configure() {
     cat <<END
 global
     stats socket $work/haproxy.sock
@@ -20,43 +20,23 @@ defaults
     timeout server 20s
 listen v1
     bind 127.0.0.1:$first
-    server ours 127.0.0.1:$1 send-proxy
+    server ours 127.0.0.1:$port send-proxy
 listen v2
     bind 127.0.0.1:$((first + 1))
-    server ours 127.0.0.1:$1 send-proxy-v2
+    server ours 127.0.0.1:$port send-proxy-v2
 listen options
     bind 127.0.0.1:$((first + 2)) ssl crt $work/both.pem alpn http/1.1
     unique-id-format visit-%lc
-    server ours 127.0.0.1:$1 ssl verify none send-proxy-v2 proxy-v2-options crc32c,unique-id,authority,ssl
+    server ours 127.0.0.1:$port ssl verify none send-proxy-v2 proxy-v2-options crc32c,unique-id,authority,ssl
 listen both
     bind 127.0.0.1:$((first + 3)) accept-proxy
-    server ours 127.0.0.1:$1 send-proxy-v2
+    server ours 127.0.0.1:$port send-proxy-v2
 END
-}
-
-up_or_gone() {
-    [ -S "$work/haproxy.sock" ] || ! kill -0 "$peer" 2>/dev/null
-}
-
-# There is no listening on port 0 and learning which it was, so it tries a few.
-start_haproxy() { # OUR_PORT
-    for attempt in 1 2 3 4 5; do
-        first=$((10000 + $(od -An -N2 -tu2 /dev/urandom) % 20000))
-        configure "$1" >"$work/haproxy.conf"
-        rm -f "$work/haproxy.sock"
-        background haproxy -db -q -f "$work/haproxy.conf" 2>"$work/haproxy.err"
-        wait_until up_or_gone
-        if kill -0 "$peer" 2>/dev/null; then
-            return
-        fi
-        echo "attempt $attempt: a port of $first to $((first + 3)) is in use"
-    done
-    fail "HAProxy does not start"
 }
 
 cat "$pki/server.pem" "$pki/server.key" >"$work/both.pem"
 start_listening "$RINGTLS_PROXIED" serve "$pki/server.pem" "$pki/server.key"
-start_haproxy "$port"
+start_haproxy
 
 # curl's own port is what HAProxy has to tell, and the server to repeat.
 told() { # NUMBER : one visit; what the server was told is in the file said

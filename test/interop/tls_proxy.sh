@@ -96,14 +96,12 @@ need wrk wrk
 mkdir "$work/site"
 head -c 3000000 "$work/much" >"$work/site/file"
 echo hello >"$work/site/hello"
-nginx_up() { grep -q 'getrlimit\|bind() .*failed' "$work/nginx.log"; }
-for attempt in 1 2 3 4 5; do
-    backend_port=$((10000 + $(od -An -N2 -tu2 /dev/urandom) % 20000))
-    cat >"$work/nginx.conf" <<END
+configure() {
+    cat <<END
 daemon off;
 master_process off;
 pid $work/nginx.pid;
-error_log $work/nginx.log notice;
+error_log $work/nginx.err;
 events { worker_connections 1000; }
 http {
     access_log off;
@@ -113,22 +111,15 @@ http {
     uwsgi_temp_path $work/tmp;
     scgi_temp_path $work/tmp;
     server {
-        listen 127.0.0.1:$backend_port;
+        listen 127.0.0.1:$first;
         root $work/site;
     }
 }
 END
-    : >"$work/nginx.log"
-    background nginx -p "$work" -c "$work/nginx.conf" 2>/dev/null
-    backend=$peer
-    wait_until nginx_up
-    ! grep -q failed "$work/nginx.log" || {
-        echo "attempt $attempt: port $backend_port is in use"
-        continue
-    }
-    break
-done
-start_proxy "$backend_port" --threads 2
+}
+start_nginx
+backend=$peer
+start_proxy "$first" --threads 2
 site=https://localhost:$port
 expect 0 curl --silent --show-error --fail --cacert "$ca" --resolve "localhost:$port:127.0.0.1" \
     --output "$work/got" "$site/file"

@@ -3,8 +3,8 @@
 // them failing in each way. It ends in the exact bytes or in one clear error, and soon.
 #include "../descriptors.hpp"
 #include "../support/conversation.hpp"
+#include "../support/failing_memory.hpp"
 
-#include <openssl/crypto.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,24 +15,7 @@
 
 namespace {
 
-/// Which call of its kind fails, once; those before it and behind it do not.
-class fault {
-  public:
-    void arm(int at) noexcept {
-        at_ = at;
-        count_ = 0;
-    }
-    int disarm() noexcept {
-        at_ = off;
-        return count_;
-    }
-    [[nodiscard]] bool strikes() noexcept { return at_ != off && ++count_ == at_; }
-
-  private:
-    static constexpr int off = -1;
-    int at_ = off; ///< 0: counts only
-    int count_ = 0;
-};
+using ringtls::test::fault;
 
 /// How a system call fails: an errno, or one of these.
 constexpr int answers_short = -1; ///< does one byte
@@ -41,54 +24,10 @@ constexpr int answers_zero = 0;
 fault receiving;
 fault sending;
 int way = 0;
-fault allocating;          ///< by OpenSSL
-fault allocating_with_new; ///< by this library
-long allocated = 0;        ///< blocks that have not been freed
 
 /// A leak is seen as often as it is looked for. OpenSSL loads some things when it first needs them,
 /// and keeps the texts of its last 16 errors.
 constexpr int most_kept = 20;
-
-/// OpenSSL 3.2 to 3.5 free a record layer twice if there is no memory to hand what it has read
-/// ahead over to the next (tls_free() in ssl/record/methods/tls_common.c), and SSL_free() crashes.
-/// What it is handed over in grows here.
-bool crashes_openssl(const char* file) noexcept {
-    static const bool affected = OpenSSL_version_num() >= 0x30200000L;
-    return affected && file && std::string_view(file).ends_with("crypto/buffer/buffer.c");
-}
-
-/// nullptr: the fault's turn. Counts what there is, to find leaks.
-void* allocate(std::size_t size, fault& failing, bool spared = false) noexcept {
-    if (!spared && failing.strikes())
-        return nullptr;
-    void* const made = std::malloc(size == 0 ? 1 : size);
-    allocated += made ? 1 : 0;
-    return made;
-}
-
-void deallocate(void* old) noexcept {
-    allocated -= old ? 1 : 0;
-    std::free(old);
-}
-
-void* reallocate(void* old, std::size_t size) noexcept {
-    if (!old)
-        return allocate(size, allocating);
-    if (size == 0) {
-        deallocate(old);
-        return nullptr;
-    }
-    return allocating.strikes() ? nullptr : std::realloc(old, size);
-}
-
-/// CRYPTO_set_mem_functions(3) works only before OpenSSL's first allocation.
-const bool hooked =
-    CRYPTO_set_mem_functions(
-        [](std::size_t size, const char* file, int) {
-            return allocate(size, allocating, crashes_openssl(file));
-        },
-        [](void* old, std::size_t size, const char*, int) { return reallocate(old, size); },
-        [](void* old, const char*, int) { deallocate(old); }) == 1;
 
 } // namespace
 
@@ -121,32 +60,14 @@ extern "C" ssize_t send(int fd, const void* from, std::size_t size, int flags) {
     return ::syscall(SYS_sendto, fd, from, size, flags, nullptr, 0);
 }
 
-void* operator new(std::size_t size) {
-    if (void* const made = allocate(size, allocating_with_new))
-        return made;
-    throw std::bad_alloc();
-}
-void* operator new[](std::size_t size) {
-    return operator new(size);
-}
-void operator delete(void* old) noexcept {
-    deallocate(old);
-}
-void operator delete[](void* old) noexcept {
-    deallocate(old);
-}
-void operator delete(void* old, std::size_t) noexcept {
-    deallocate(old);
-}
-void operator delete[](void* old, std::size_t) noexcept {
-    deallocate(old);
-}
-
 namespace ringtls {
 namespace {
 
 using namespace std::chrono_literals;
 using test::act;
+using test::allocated;
+using test::allocating;
+using test::allocating_with_new;
 using test::conversation;
 
 const std::vector<test::line>& script() {
@@ -206,7 +127,7 @@ class sweep {
     int run(fault& which, int at) {
         CAPTURE(name_);
         CAPTURE(at);
-        const auto before = allocated;
+        const long before = allocated;
         int count = 0;
         {
             event_loop loop;
@@ -350,7 +271,7 @@ std::string name_of(bool client, tls_version version) {
 } // namespace
 
 TEST_CASE("each system call of a conversation can fail in each way") {
-    REQUIRE(hooked);
+    REQUIRE(test::hooked);
     for (const bool client : {true, false}) {
         for (const auto version : {tls_version::tls_1_3, tls_version::tls_1_2}) {
             sweep with(name_of(client, version), client, version);
@@ -361,7 +282,7 @@ TEST_CASE("each system call of a conversation can fail in each way") {
 }
 
 TEST_CASE("each allocation of a conversation can fail") {
-    REQUIRE(hooked);
+    REQUIRE(test::hooked);
     for (const bool client : {true, false}) {
         for (const auto version : {tls_version::tls_1_3, tls_version::tls_1_2}) {
             sweep with(name_of(client, version), client, version);
@@ -372,7 +293,7 @@ TEST_CASE("each allocation of a conversation can fail") {
 }
 
 TEST_CASE("each allocation of a conversation inside TLS can fail") {
-    REQUIRE(hooked);
+    REQUIRE(test::hooked);
     for (const bool client : {true, false}) {
         const auto version = client ? tls_version::tls_1_3 : tls_version::tls_1_2;
         sweep with(name_of(client, version) + ", inside TLS", client, version);
@@ -401,7 +322,7 @@ task<std::optional<identity>> present(const identity& self) {
 } // namespace
 
 TEST_CASE("each allocation of a handshake with decisions can fail") {
-    REQUIRE(hooked);
+    REQUIRE(test::hooked);
     for (const auto version : {tls_version::tls_1_3, tls_version::tls_1_2}) {
         const auto self = test::named_identity("rsa");
         const server_context to(
@@ -478,7 +399,7 @@ TEST_CASE("each allocation of what a conversation needs can fail") {
                 CAPTURE(at);
                 for (int again = 0; again == 0 || (leaked > 0 && again < most_kept); ++again) {
                     sockets = test::connected_pair(loop);
-                    const auto before = allocated;
+                    const long before = allocated;
                     whose->arm(at);
                     bool good = true;
                     try {

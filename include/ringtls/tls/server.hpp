@@ -25,7 +25,8 @@ class server_core;
 
 namespace [[gnu::visibility("default")]] ringtls {
 
-/// What a server has done so far, over all threads.
+/// What a server has done so far, over all threads. What was gone again when the server came to it,
+/// or had no memory to be served, is accepted and nothing else.
 struct server_counters {
     std::uint64_t accepted = 0;          ///< connections taken from the kernel
     std::uint64_t refused = 0;           ///< of them, for max_per_address()

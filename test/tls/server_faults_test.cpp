@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+// A server without memory, for each allocation on its thread once: that costs a connection at most,
+// and the next one is served.
+#include "../support/failing_memory.hpp"
+#include "../support/loopback.hpp"
+
+#include <ringtls/tls/server.hpp>
+
+#include <array>
+#include <atomic>
+#include <exception>
+#include <span>
+#include <string>
+#include <thread>
+
+namespace ringtls {
+namespace {
+
+using namespace std::chrono_literals;
+using test::allocating;
+using test::allocating_with_new;
+using test::fault;
+
+constexpr int counts_only = 0;
+
+task<> echo_once(stream peer) {
+    std::array<std::byte, 64> buffer;
+    const auto count = co_await peer.read(buffer);
+    co_await peer.write(std::span(buffer).first(count));
+    co_await peer.shutdown();
+}
+
+const auto anywhere = server_options().listen({"127.0.0.1", 0});
+
+/// A client whose thread always has memory.
+class caller {
+  public:
+    explicit caller(const server& to) : to_(to.local_address()) {}
+
+    /// True if it was answered.
+    bool call() {
+        return loop_.run([](caller& self) -> task<bool> {
+            try {
+                auto connecting = connect(self.loop_, self.to_);
+                auto made = co_await connecting.within(30s);
+                stream with(std::move(made), self.trust_, "localhost");
+                co_await with.write("hello").within(30s);
+                std::array<std::byte, 5> answer{};
+                co_await with.read_exactly(answer).within(30s);
+                co_await with.shutdown().within(30s);
+                co_return true;
+            } catch (const error& failure) {
+                CHECK(failure.code() != errc::timed_out);
+                co_return false;
+            }
+        }(*this));
+    }
+
+  private:
+    event_loop loop_;
+    client_context trust_{test::trusting()};
+    address to_;
+};
+
+class memory_of_this_thread {
+  public:
+    memory_of_this_thread() noexcept { test::is_struck = false; }
+    memory_of_this_thread(const memory_of_this_thread&) = delete;
+    memory_of_this_thread& operator=(const memory_of_this_thread&) = delete;
+    ~memory_of_this_thread() { test::is_struck = true; }
+};
+
+/// Runs a server on a thread of its own, and stops it at the end.
+class running {
+  public:
+    explicit running(server& one) : one_(one), thread_([this] { run(); }) {}
+    running(const running&) = delete;
+    running& operator=(const running&) = delete;
+    ~running() { join(); }
+
+    void join() {
+        one_.stop();
+        if (thread_.joinable())
+            thread_.join();
+    }
+    /// After join(): what run() threw.
+    [[nodiscard]] const std::exception_ptr& thrown() const noexcept { return thrown_; }
+
+  private:
+    void run() noexcept {
+        try {
+            one_.run();
+        } catch (...) {
+            thrown_ = std::current_exception();
+        }
+    }
+
+    server& one_;
+    std::exception_ptr thrown_;
+    std::jthread thread_;
+};
+
+bool is_lack_of_memory(const std::exception_ptr& thrown) {
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const std::bad_alloc&) {
+        return true;
+    } catch (const error& failure) {
+        return failure.code() == std::errc::not_enough_memory;
+    } catch (...) {
+        return false;
+    }
+}
+
+struct kind {
+    const char* name;
+    fault* which;
+};
+constexpr std::array kinds = {kind{"OpenSSL's", &allocating}, kind{"ours", &allocating_with_new}};
+
+} // namespace
+
+TEST_CASE("each allocation of a connection's life can fail, and costs that connection at most") {
+    REQUIRE(test::hooked);
+    const memory_of_this_thread safe;
+    std::atomic<int> told = 0;
+    auto how = anywhere;
+    how.on_failure([&told](const connection_failure&) { ++told; });
+    server one(server_context(test::serving()), echo_once, how);
+    running on_its_thread(one);
+    caller client(one);
+    REQUIRE(client.call()); // what is loaded but once
+    for (const auto& each : kinds) {
+        each.which->arm(counts_only);
+        REQUIRE(client.call());
+        const int count = each.which->disarm();
+        int lost = 0;
+        for (int at = 1; at <= count; at += RINGTLS_TEST_STRIDE) {
+            CAPTURE(each.name);
+            CAPTURE(at);
+            each.which->arm(at);
+            lost += client.call() ? 0 : 1;
+            each.which->disarm();
+            CHECK(client.call());
+        }
+        CHECK(lost > 0);
+        MESSAGE(std::string(each.name)
+                << ": " << count << " allocations, " << lost << " connections lost");
+    }
+    on_its_thread.join();
+    CHECK(!on_its_thread.thrown());
+    const auto seen = one.counters();
+    CHECK(seen.open == 0);
+    CHECK(told >= static_cast<int>(seen.failed_handshakes + seen.failed_handlers));
+}
+
+TEST_CASE("each allocation of a server's start and end can fail, which run() throws if it must") {
+    const memory_of_this_thread safe;
+    int count = 1;
+    int threw = 0;
+    for (int at = counts_only; at <= count; ++at) {
+        CAPTURE(at);
+        auto how = anywhere;
+        server one(server_context(test::serving()), echo_once, how.threads(2));
+        one.stop();
+        allocating_with_new.arm(at);
+        running on_its_thread(one);
+        on_its_thread.join();
+        const int made = allocating_with_new.disarm();
+        if (at == counts_only) {
+            count = made;
+            CHECK(!on_its_thread.thrown());
+        }
+        if (on_its_thread.thrown()) {
+            ++threw;
+            CHECK(is_lack_of_memory(on_its_thread.thrown()));
+        }
+        CHECK(one.counters().open == 0);
+    }
+    CHECK(count > 0);
+    MESSAGE(count << " allocations, " << threw << " runs that threw");
+}
+
+} // namespace ringtls
