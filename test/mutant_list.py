@@ -158,6 +158,11 @@ MUTANTS = [Mutant(*each) for each in [
      "        if (const auto first = past_handshake(op); first != wait_for::nothing || op.failed())\n"
      "            return first;\n    }\n    if (tls_.key_update",
      ("tls/stream", "tls/adversity", "tls/duplex")),
+    ("key_update: fails with the send that failed", CALLS,
+     "    tls_.socket().mark();\n    return once_left(op, tls_.socket().mark_has_left());",
+     "    tls_.socket().mark();\n"
+     "    return tls_.socket().mark_has_left() ? wait_for::nothing : once_sent(op);",
+     ("tls/stream",)),
     ("key_update: made only when nothing waits to leave", CALLS,
      "    if (!tls_.socket().flush() || !tls_.socket().mark_has_left())\n"
      "        return wait_for::notification;\n    settle_write();",

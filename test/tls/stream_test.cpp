@@ -427,6 +427,19 @@ TEST_CASE("key_update is refused below TLS 1.3") {
     }(link));
 }
 
+TEST_CASE("a key update to a peer that is gone fails, and so does the next") {
+    loopback link;
+    test::drop(link.server);
+    link.loop.run([](loopback& on) -> task<> {
+        for (int again = 0; again < 2; ++again) {
+            const auto refused =
+                co_await as_result(on.client.key_update(key_update_request::not_requested));
+            REQUIRE(!refused);
+            CHECK(refused.error().code() == std::errc::broken_pipe);
+        }
+    }(link));
+}
+
 TEST_CASE("a key update occupies the writing direction, and waits behind a write's record") {
     loopback link(1);
     const auto data = test::random_bytes(200'000);
