@@ -13,6 +13,7 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -122,8 +123,17 @@ void report_failure(const std::exception_ptr& failure) {
 }
 
 awaitable<void> serve(server& on, tcp::acceptor listening) {
+    asio::steady_timer pause(on.context);
     for (;;) {
-        auto accepted = co_await listening.async_accept(use_awaitable);
+        boost::system::error_code refused;
+        auto accepted =
+            co_await listening.async_accept(asio::redirect_error(use_awaitable, refused));
+        if (refused) { // for want of descriptors, say, which others give back
+            sample::report(name, "accept: " + refused.message());
+            pause.expires_after(100ms);
+            co_await pause.async_wait(use_awaitable);
+            continue;
+        }
         ++on.connections;
         ringtls::stream peer(ringtls::socket(on.loop, accepted.release()), on.tls);
         asio::co_spawn(on.context, echo(on, std::move(peer)), report_failure);

@@ -31,3 +31,14 @@ wait_for_line "$work/held" '^held$'
 kill -TERM "$server"
 wait "$server" || fail "asio_echo ended with $?"
 server_said '^asio_echo: 5 connections, [1-9][0-9]* ticks$'
+
+# Out of descriptors it waits for some, and goes on.
+# shellcheck disable=SC2016 # the inner shell's
+start_listening sh -c 'ulimit -n 32; exec "$@"' sh "$RINGTLS_ASIO_ECHO" --cert "$pki/server.pem" \
+    --key "$pki/server.key"
+expect 1 "$samples/echo_swarm" --ca "$ca" --server-name localhost --connections 60 --timeout 2 \
+    127.0.0.1 "$port"
+wait_for_line "$work/server.err" '^asio_echo: accept: Too many open files$'
+server_echoes
+kill -TERM "$server"
+wait "$server" || fail "asio_echo ended with $?"

@@ -56,9 +56,10 @@ class session {
     std::shared_ptr<const detail::session_state> state_;
 };
 
-/// Where client contexts keep the sessions of their streams: by server name, port (of the socket's
-/// peer) and settings. Contexts that share a cache resume each other's sessions only if their
-/// settings agree in all that a session is bound to.
+/// Where client contexts keep the sessions of their streams: by server name, port of the socket's
+/// peer (0 if there is none yet, as with connect_options::fast_open()) and settings. Contexts that
+/// share a cache resume each other's sessions only if their settings agree in all that a session is
+/// bound to.
 ///
 /// Bounded: the oldest session makes room. A session of TLS 1.3 is taken out when it is used, and
 /// of one server only the newest four are kept; one of TLS 1.2 stays until a newer comes. Expired
