@@ -106,7 +106,7 @@ def system_state():
         return subprocess.run(command, capture_output=True, text=True).stdout.strip()
     cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo")
                 if line.startswith("model name")), platform.machine())
-    return {"cpu": cpu, "cores": os.cpu_count(), "kernel": platform.release(),
+    return {"cpu": cpu, "cores": os.cpu_count(), "kernel": platform.release().split("-")[0],
             "openssl": output("openssl", "version"),
             "liburing": output("pkg-config", "--modversion", "liburing"),
             "compiler": output("c++", "--version").splitlines()[0],

@@ -26,6 +26,7 @@
 #include <exception>
 #include <optional>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -152,7 +153,14 @@ awaitable<void> tick(server& on) {
 int run(int argc, char** argv) {
     const auto o = parse(argc, argv);
     server on(o);
-    tcp::acceptor listening(on.context, tcp::endpoint(asio::ip::address_v4::loopback(), o.port));
+    tcp::acceptor listening(on.context);
+    const tcp::endpoint at(asio::ip::address_v4::loopback(), o.port);
+    try {
+        listening = tcp::acceptor(on.context, at);
+    } catch (const boost::system::system_error& failure) {
+        throw std::runtime_error("listen: 127.0.0.1:" + std::to_string(o.port) + ": " +
+                                 failure.code().message());
+    }
     std::printf("listening on 127.0.0.1:%u\n", unsigned{listening.local_endpoint().port()});
     std::fflush(stdout);
     asio::signal_set signals(on.context, SIGINT, SIGTERM);

@@ -52,6 +52,7 @@ Sends back what it receives. SIGINT and SIGTERM close every connection and end i
 )";
 
 constexpr std::size_t most_connections = 100'000; // the descriptors end before
+constexpr std::size_t least_ticket_secret = 32;   // bytes, of ticket_keys::shared()
 constexpr auto idle_limit = 5min;
 constexpr auto farewell_limit = 3s;
 
@@ -116,6 +117,8 @@ ringtls::ticket_keys make_ticket_keys(const options& o) {
     const auto secret = sample::read_secret(o.ticket_secret);
     if (!secret)
         throw std::system_error(ENOENT, std::system_category(), o.ticket_secret);
+    if (secret->bytes().size() < least_ticket_secret)
+        throw std::runtime_error(o.ticket_secret + ": shorter than 32 bytes");
     return ringtls::ticket_keys::shared(secret->bytes());
 }
 

@@ -138,21 +138,28 @@ ringtls::client_context context_trusting(const std::string& ca) {
     return ringtls::client_context(settings);
 }
 
-task<ringtls::stream> connect(ringtls::event_loop& loop, const ringtls::client_context& tls,
-                              const options& o) {
+struct trust {
+    explicit trust(const options& o) : server(context_trusting(o.ca)) {
+        if (o.proxy)
+            proxy.emplace(context_trusting(o.proxy_ca));
+    }
+    ringtls::client_context server;
+    std::optional<ringtls::client_context> proxy;
+};
+
+task<ringtls::stream> connect(ringtls::event_loop& loop, const trust& tls, const options& o) {
     if (o.proxy) {
-        const auto proxy_tls = context_trusting(o.proxy_ca);
-        auto through = co_await sample::connect_through(loop, *o.proxy, proxy_tls, o.url, tls,
-                                                        loop.now() + o.timeout);
+        auto through = co_await sample::connect_through(loop, *o.proxy, *tls.proxy, o.url,
+                                                        tls.server, loop.now() + o.timeout);
         co_return through;
     }
-    auto direct = co_await ringtls::connect(loop, tls, o.url.host, o.url.port).within(o.timeout);
+    auto direct =
+        co_await ringtls::connect(loop, tls.server, o.url.host, o.url.port).within(o.timeout);
     co_return direct;
 }
 
 /// Completes with the response's head when its body is where it belongs.
-task<sample::http_head> fetch(ringtls::event_loop& loop, const ringtls::client_context& tls,
-                              const options& o) {
+task<sample::http_head> fetch(ringtls::event_loop& loop, const trust& tls, const options& o) {
     std::optional<sample::output_file> file;
     if (!o.output.empty())
         file.emplace(o.output);
@@ -209,7 +216,7 @@ task<> stop_at_signal(ringtls::event_loop& loop, ringtls::signal_set& signals, b
 
 int https_get(int argc, char** argv) {
     const options o = parse(argc, argv);
-    const auto tls = context_trusting(o.ca);
+    const trust tls(o);
     ringtls::signal_set signals{SIGINT, SIGTERM};
     ringtls::event_loop loop;
     bool interrupted = false;

@@ -62,7 +62,7 @@ options parse(int argc, char** argv) {
     sample::command_line line(name, usage);
     line.value("ca", o.ca);
     line.value("server-name", o.server_name);
-    line.value("helo", [&o](const auto& text) { o.helo = sample::smtp_mailbox(text); });
+    line.value("helo", [&o](const auto& text) { o.helo = sample::smtp_domain(text); });
     line.value("from", [&o](const auto& text) { o.from = sample::smtp_mailbox(text); });
     line.value("to", [&o](const auto& text) { o.to = sample::smtp_mailbox(text); });
     line.value("timeout", [&o](const auto& text) { o.timeout = sample::parse_seconds(text); });

@@ -30,7 +30,10 @@ $as_root debootstrap --variant=minbase trixie "$target" $mirror >"$root/build/de
     tail -n 5 "$root/build/debian13.log" >&2
     fail "debootstrap failed: see $root/build/debian13.log"
 }
-# How this machine reaches its mirrors.
+# How this machine reaches its mirrors; nothing that may hold a password stays.
+# shellcheck disable=SC2317 # called by the trap
+forget_mirrors() { $as_root rm -rf "$target"/etc/apt/auth.conf.d "$target"/etc/apt/apt.conf.d/*; }
+trap forget_mirrors EXIT
 for file in /etc/apt/apt.conf.d/* /etc/apt/auth.conf.d/*; do
     if [ -f "$file" ] && grep -q '^ *\(Acquire\|machine\)' "$file"; then
         $as_root cp "$file" "$target${file%/*}/"
@@ -49,7 +52,7 @@ $as_root mkdir -p "$target/ringtls"
 # In a mount name space of its own, so that nothing stays mounted.
 say "running the tests there"
 # shellcheck disable=SC2016 # the inner shell's variables
-exec $as_root unshare --mount --fork sh -eu -c '
+$as_root unshare --mount --fork sh -eu -c '
     target=$1
     shift
     mount --rbind /dev "$target/dev"

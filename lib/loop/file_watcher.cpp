@@ -3,6 +3,8 @@
 
 #include <ringtls/coro/as_result.hpp>
 
+#include "descriptors.hpp"
+
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -61,33 +63,14 @@ void add_directories(fs::path path, std::set<std::string>& to) {
     }
 }
 
-class owned_descriptor {
-  public:
-    explicit owned_descriptor(int fd) noexcept : fd_(fd) {}
-    owned_descriptor(const owned_descriptor&) = delete;
-    owned_descriptor& operator=(const owned_descriptor&) = delete;
-    ~owned_descriptor() {
-        if (fd_ >= 0)
-            ::close(fd_);
-    }
-
-    [[nodiscard]] int get() const noexcept { return fd_; }
-
-  private:
-    int fd_;
-};
-
 } // namespace
 
 class file_watch {
   public:
     file_watch(event_loop& loop, std::vector<std::string> paths, loop_clock::duration recheck)
-        : loop_(loop),
-          paths_(std::move(paths)),
-          recheck_(recheck),
-          fd_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
-        if (fd_.get() < 0)
-            throw error({errno, std::system_category()}, "inotify_init1");
+        : loop_(loop), paths_(std::move(paths)), recheck_(recheck) {
+        if (recheck_ <= loop_clock::duration::zero())
+            refuse("file_watcher", EINVAL, "recheck");
         watch_directories();
         accept();
     }
@@ -104,7 +87,8 @@ class file_watch {
     event_loop& loop_;
     std::vector<std::string> paths_;
     loop_clock::duration recheck_;
-    owned_descriptor fd_;
+    owned_descriptor fd_{::inotify_init1(IN_NONBLOCK | IN_CLOEXEC), "file_watcher",
+                         "inotify_init1"};
     std::set<int> watches_;
     std::vector<file_mark> marks_;
 };
@@ -127,18 +111,18 @@ void file_watch::watch_directories() {
         add_directories(path, directories);
     std::set<int> now;
     for (const auto& directory : directories)
-        if (const int watch = ::inotify_add_watch(fd_.get(), directory.c_str(), events); watch >= 0)
+        if (const int watch = ::inotify_add_watch(fd_.fd(), directory.c_str(), events); watch >= 0)
             now.insert(watch);
     for (const int watch : watches_)
         if (!now.contains(watch)) // the directory may be gone, and the watch with it
-            static_cast<void>(::inotify_rm_watch(fd_.get(), watch));
+            static_cast<void>(::inotify_rm_watch(fd_.fd(), watch));
     watches_ = std::move(now);
 }
 
 /// Which event it was does not matter.
 void file_watch::drain() const noexcept {
     alignas(inotify_event) std::array<char, 4096> events;
-    while (::read(fd_.get(), events.data(), events.size()) > 0) {
+    while (::read(fd_.fd(), events.data(), events.size()) > 0) {
     }
 }
 
@@ -148,7 +132,7 @@ task<> file_watch::change(limits until) {
         watch_directories();
         if (accept())
             co_return;
-        auto waiting = loop_.poll(fd_.get(), poll_events::readable);
+        auto waiting = loop_.poll(fd_.fd(), poll_events::readable);
         waiting.limit(until);
         waiting.limit_within(recheck_);
         const auto ready = co_await as_result(std::move(waiting));

@@ -132,6 +132,8 @@ bool operation::poll_for(short events) noexcept {
 /// What this thread's news completes is resumed here and now, so that nothing can come between
 /// the bytes that an attempt took and the coroutine they are for.
 void operation::on(cause why, short events) {
+    if (!waiter_) // another thread has scheduled it, and it ended all the same before it waited
+        return;
     switch (why) {
     case cause::turn:
         if (waiting() && limits_.token().stop_requested()) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <ringtls/loop/signal_set.hpp>
 
+#include "descriptors.hpp"
+
 #include <pthread.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -12,11 +14,7 @@
 namespace ringtls {
 namespace {
 
-[[noreturn]] void fail_making(int code, const char* call) {
-    auto details = std::make_shared<error_details>();
-    details->subject = call;
-    throw error({code, std::system_category()}, "signal_set", std::move(details));
-}
+constexpr std::string_view name = "signal_set";
 
 } // namespace
 
@@ -40,15 +38,15 @@ signal_set::signal_set(std::initializer_list<int> signals) {
     sigemptyset(&set);
     for (const int number : signals) {
         if (sigaddset(&set, number) != 0)
-            fail_making(errno, "sigaddset");
+            detail::refuse(name, errno, "sigaddset");
     }
     // First the descriptor, so that a failure leaves the signals as they were.
     fd_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (fd_ < 0)
-        fail_making(errno, "signalfd");
+        detail::refuse(name, errno, "signalfd");
     if (const int code = pthread_sigmask(SIG_BLOCK, &set, nullptr); code != 0) {
         ::close(fd_);
-        fail_making(code, "pthread_sigmask");
+        detail::refuse(name, code, "pthread_sigmask");
     }
 }
 

@@ -56,6 +56,16 @@ std::uint32_t interface_of(const std::string& zone) {
     return failure == std::errc() && last == end ? number : 0;
 }
 
+/// A path's, with the zero that ends it if there is room; of any other, as it was given.
+std::size_t unix_size(const sockaddr* raw, std::size_t given) noexcept {
+    // The kernel counts the end of a path that leaves no room for it (unix(7), bugs).
+    const auto all = std::min(given, sizeof(sockaddr_un));
+    const auto* const path = reinterpret_cast<const char*>(raw) + path_offset;
+    if (all <= path_offset || *path == '\0')
+        return all;
+    return std::min(path_offset + ::strnlen(path, all - path_offset) + 1, sizeof(sockaddr_un));
+}
+
 } // namespace
 
 address::address(std::string_view ip, std::uint16_t port) {
@@ -137,9 +147,19 @@ address address::from(const sockaddr* raw, std::size_t size) {
                        (kind == AF_INET6 && size >= sizeof(sockaddr_in6)) || kind == AF_UNIX;
     if (!whole || size > made.storage_.size())
         refuse("address family " + std::to_string(kind));
-    std::memcpy(made.storage_.data(), raw, size);
-    // The kernel counts the end of a path that leaves no room for it (unix(7), bugs).
-    made.size_ = kind == AF_UNIX ? std::min(size, sizeof(sockaddr_un)) : size;
+    if (kind == AF_INET) { // and nothing of its padding
+        sockaddr_in given{};
+        std::memcpy(&given, raw, sizeof given);
+        sockaddr_in kept{};
+        kept.sin_family = AF_INET;
+        kept.sin_port = given.sin_port;
+        kept.sin_addr = given.sin_addr;
+        made.size_ = sizeof kept;
+        std::memcpy(made.storage_.data(), &kept, made.size_);
+        return made;
+    }
+    made.size_ = kind == AF_INET6 ? sizeof(sockaddr_in6) : unix_size(raw, size);
+    std::memcpy(made.storage_.data(), raw, std::min(made.size_, size));
     return made;
 }
 

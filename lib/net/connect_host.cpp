@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <string>
+#include <vector>
 
 namespace ringtls {
 namespace {
@@ -68,6 +69,10 @@ wait_for connect_host_operation::look_up() {
 
 wait_for connect_host_operation::race() {
     if (!race_) {
+        if (const auto only = family_of(options_.source()))
+            std::erase_if(addresses_, [&](const auto& each) { return each.family() != *only; });
+        if (addresses_.empty())
+            return refuse("no address of the source's family");
         auto order = detail::interleaved(addresses_);
         if (order.size() > detail::connect_race::most_addresses)
             order.erase(order.begin() + detail::connect_race::most_addresses, order.end());

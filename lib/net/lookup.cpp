@@ -101,8 +101,13 @@ int family_of(const std::optional<enum address::family>& only) noexcept {
 
 std::shared_ptr<lookup> lookup::begin(question asked, waiter by) {
     auto made = std::make_shared<lookup>(std::move(asked), by);
-    made->ask(AI_NUMERICHOST | AI_NUMERICSERV);
-    if (made->failure_ != std::error_code(EAI_NONAME, resolver_category())) {
+    const std::error_code no_name(EAI_NONAME, resolver_category());
+    const bool has_end = made->asked_.host.find('\0') != std::string::npos;
+    if (has_end) // getaddrinfo(3) would see another name
+        made->failure_ = no_name;
+    else
+        made->ask(AI_NUMERICHOST | AI_NUMERICSERV);
+    if (has_end || made->failure_ != no_name) {
         made->answered_ = true;
     } else if (made->failure_.clear(); !pool().submit(made)) {
         made->failure_ = {EAI_AGAIN, resolver_category()};

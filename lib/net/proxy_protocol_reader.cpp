@@ -9,6 +9,7 @@
 #include <sys/un.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 #include <memory>
@@ -62,6 +63,8 @@ address address_of(std::string_view text, std::uint16_t port, enum address::fami
     refuse("an address of the other family");
 }
 
+constexpr const char* no_protocol = "neither TCP4, TCP6 nor UNKNOWN";
+
 /// Whatever stands behind UNKNOWN is to be passed over.
 proxy_header read_line(std::string_view line) {
     constexpr std::string_view unknown = "PROXY UNKNOWN";
@@ -70,7 +73,7 @@ proxy_header read_line(std::string_view line) {
     line.remove_prefix(std::string_view("PROXY ").size());
     const auto protocol = take_word(line);
     if (protocol != "TCP4" && protocol != "TCP6")
-        refuse("neither TCP4, TCP6 nor UNKNOWN");
+        refuse(no_protocol);
     const auto family = protocol == "TCP4" ? address::family::ipv4 : address::family::ipv6;
     const auto source = take_word(line);
     const auto destination = take_word(line);
@@ -79,12 +82,23 @@ proxy_header read_line(std::string_view line) {
             address_of(destination, port_of(line), family)};
 }
 
+/// Whether what has come so far can be the beginning of one.
+bool could_be_line(std::string_view begun) noexcept {
+    constexpr std::array<std::string_view, 3> beginnings = {"PROXY TCP4 ", "PROXY TCP6 ",
+                                                            "PROXY UNKNOWN"};
+    return std::ranges::any_of(beginnings, [begun](std::string_view one) {
+        return begun.starts_with(one) || one.starts_with(begun);
+    });
+}
+
 std::optional<parsed_proxy_header> parse_line(std::string_view from) {
     const auto all = from.substr(0, detail::proxy_line_limit);
     const auto end = all.find_first_of("\r\n");
     if (end == std::string_view::npos || (end + 1 == all.size() && all[end] == '\r')) {
         if (all.size() == detail::proxy_line_limit)
             refuse("a line of more than 107 bytes");
+        if (!could_be_line(all))
+            refuse(no_protocol);
         return std::nullopt;
     }
     if (all.substr(end, 2) != "\r\n")

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "pem_loader.hpp"
 
+#include "../net/system_error.hpp"
 #include "failure.hpp"
 #include "secret_text.hpp"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <sys/stat.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <exception>
 
 namespace ringtls::detail {
@@ -14,6 +18,14 @@ namespace {
 
 std::string about(const char* purpose, const pem& from) {
     return std::string(purpose) + " " + std::string(from.name());
+}
+
+/// Which opens as a file does, and only then cannot be read.
+bool is_directory(BIO* source) {
+    std::FILE* file = nullptr;
+    struct stat facts{};
+    return BIO_get_fp(source, &file) == 1 && ::fstat(::fileno(file), &facts) == 0 &&
+           S_ISDIR(facts.st_mode);
 }
 
 bio_handle open(const pem& from, const char* purpose) {
@@ -24,6 +36,8 @@ bio_handle open(const pem& from, const char* purpose) {
                           : BIO_new_file(content.c_str(), "r"));
     if (!source)
         throw_openssl_error("load", about(purpose, from), errc::invalid_pem);
+    if (!from.in_memory() && is_directory(source.get()))
+        throw system_failure(EISDIR, "load", about(purpose, from));
     return source;
 }
 
@@ -69,6 +83,17 @@ int give_passphrase(char* buffer, int size, int /*writing*/, void* asking) {
     details->subject = std::move(subject);
     details->reason = "it is encrypted";
     throw error(errc::bad_passphrase, "load", std::move(details));
+}
+
+/// What is no key at all is "unsupported" to OpenSSL.
+[[noreturn]] void refuse_key(std::string subject) {
+    if (ERR_GET_REASON(ERR_peek_error()) != ERR_R_UNSUPPORTED)
+        throw_openssl_error("load", std::move(subject), errc::invalid_pem);
+    auto details = std::make_shared<error_details>();
+    details->subject = std::move(subject);
+    details->reason = "no private key in it";
+    details->chain = take_openssl_errors().chain;
+    throw error(errc::invalid_pem, "load", std::move(details));
 }
 
 /// Leaves OpenSSL's "no start line" in its queue if there was none.
@@ -128,7 +153,7 @@ key_handle load_private_key(const pem& from, const passphrase_callback& passphra
     if (!key && request.asked)
         report(request, about(purpose, from));
     if (!key)
-        throw_openssl_error("load", about(purpose, from), errc::invalid_pem);
+        refuse_key(about(purpose, from));
     ERR_clear_error();
     return key;
 }

@@ -77,6 +77,7 @@ class server_worker::admission {
 };
 
 void server_worker::adopt(int fd, const listen_options& how) {
+    listeners_.reserve(listeners_.size() + 1); // once it is a listener's, nothing may throw
     const int own = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (own < 0)
         throw system_failure(errno, "listen", "descriptor " + std::to_string(fd));
@@ -94,14 +95,13 @@ task<> server_worker::serve() {
     std::exception_ptr failure;
     {
         task_group accepting(loop_);
+        accepting.on_error([this, &failure](const std::exception_ptr& thrown) {
+            failure = failure ? failure : thrown;
+            shared_.stopping.request_stop(); // the other listeners, and threads
+        });
         for (auto& each : listeners_)
             accepting.spawn(accept_all(each, connections));
-        try {
-            co_await accepting.join();
-        } catch (...) {
-            failure = std::current_exception();
-            shared_.stopping.request_stop(); // the other threads, too
-        }
+        co_await accepting.join();
     }
     close();
     auto joining = connections.join();
@@ -204,7 +204,8 @@ task<> server_worker::live(socket accepted, admission held) {
             co_await std::move(shaking);
         }
         stage = server_stage::handler;
-        auto handling = shared_.handle(std::move(connected), shared_.stopping.get_token());
+        const auto stop = shared_.stopping.get_token();
+        auto handling = shared_.handle(std::move(connected), stop);
         co_await std::move(handling);
         count(shared_.done.served);
     } catch (...) {

@@ -81,6 +81,12 @@ std::string smtp_mailbox(std::string_view text) {
     return std::string(text);
 }
 
+std::string smtp_domain(std::string_view text) {
+    if (text.empty() || text.size() > 255 || !std::ranges::all_of(text, in_mailbox))
+        throw std::invalid_argument("'" + printable(text) + "' is not a host's name");
+    return std::string(text);
+}
+
 std::string smtp_data(std::string_view message) {
     std::string data;
     while (!message.empty()) {

@@ -45,6 +45,8 @@ class smtp_replies {
 /// As a mailbox stands in MAIL and RCPT: throws std::invalid_argument if it could end the command
 /// or begin another argument.
 std::string smtp_mailbox(std::string_view text);
+/// As a domain or an address literal stands in EHLO; the same for it.
+std::string smtp_domain(std::string_view text);
 
 /// A message as it follows DATA (section 4.5.2): lines end with CR LF, a dot at their beginning is
 /// doubled, and one on a line of its own ends it all.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Builds and runs the consumer: sh run.sh subproject|pkg-config WORK_DIR
 #
-# subproject: ringtls in its subprojects/, found through a wrap. pkg-config: ringtls installed in a
+# subproject: ringtls in its subprojects/. pkg-config: ringtls installed in a
 # prefix of its own. Exit status 0: works.
 set -eu
 
@@ -20,8 +20,6 @@ case $kind in
 subproject)
     mkdir "$work/consumer/subprojects"
     ln -s "$root" "$work/consumer/subprojects/ringtls"
-    printf '%s\n' '[wrap-file]' 'directory = ringtls' '[provide]' 'ringtls = ringtls_dep' \
-        >"$work/consumer/subprojects/ringtls.wrap"
     meson setup "$work/build" "$work/consumer" --force-fallback-for=ringtls
     # Its tests and samples are off unless they are asked for.
     meson introspect "$work/build" --targets | python3 -c '

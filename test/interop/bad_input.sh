@@ -47,6 +47,7 @@ each_misused() { # "OPTION..." COMMAND...
 # Certificates and keys that are none, or belong to somebody else.
 start_server server
 sed /END/d "$pki/server.pem" >"$work/cut.pem"
+mkdir "$work/directory"
 cp "$pki/empty.pem" "$pki/garbage.pem" "$pki/encrypted.key" "$work"
 while IFS=, read -r file cert_reason key_reason; do
     file=$work/$file
@@ -61,11 +62,14 @@ while IFS=, read -r file cert_reason key_reason; do
     refuses "$file: .*$cert_reason" "$samples/https_get" --ca "$file" "https://localhost:$port/"
 done <<END
 missing.pem,No such file or directory,No such file or directory
-empty.pem,no start line,(no start line|unsupported)
-garbage.pem,no start line,(no start line|unsupported)
+directory,Is a directory,Is a directory
+empty.pem,no start line,no private key in it
+garbage.pem,no start line,no private key in it
 encrypted.key,no start line,encrypted
-cut.pem,(bad end line|bad base64),(no start line|unsupported|bad end line)
+cut.pem,(bad end line|bad base64),(no private key in it|bad end line)
 END
+echo short >"$work/short"
+refuses "$work/short: shorter than 32 bytes" server --ticket-secret "$work/short"
 refuses "$pki/client.key: .*match" server --cert "$pki/server.pem" --key "$pki/client.key"
 refuses "$pki/server.key: .*match" client --cert "$pki/client.pem" --key "$pki/server.key"
 server_echoes

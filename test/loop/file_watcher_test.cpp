@@ -156,6 +156,19 @@ TEST_CASE("a file in a directory that is not there yet may appear") {
     CHECK(notices(files, loop, [&] { in.put("later/watched", "other"); }));
 }
 
+TEST_CASE("to look again without a pause is refused") {
+    event_loop loop;
+    for (const auto bad : {0s, -1s}) {
+        try {
+            const file_watcher none(loop, {"/"}, bad);
+            FAIL("made");
+        } catch (const error& refused) {
+            CHECK(refused.code() == std::errc::invalid_argument);
+            CHECK(refused.details()->subject == "recheck");
+        }
+    }
+}
+
 TEST_CASE("a stop and a deadline end the wait, and the next one goes on") {
     const scratch in;
     in.put("watched", "one");

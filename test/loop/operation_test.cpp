@@ -47,6 +47,7 @@ struct script {
     bool claimable = true;
     bool out_of_memory = false; ///< thrown by the attempt after the answers
     bool refused = false;       ///< a std::system_error, likewise
+    bool scheduled = false;     ///< by each attempt, as another thread does
     int attempts = 0;
     int withdrawals = 0;
     probe* self = nullptr; ///< while it lives
@@ -77,6 +78,8 @@ class probe final : public ringtls::basic_operation<probe, int> {
     }
     wait_for attempt() override {
         ++by_->attempts;
+        if (by_->scheduled)
+            schedule_remotely();
         if (!by_->answers.empty()) {
             const auto answer = by_->answers.front();
             by_->answers.pop_front();
@@ -559,4 +562,17 @@ TEST_CASE("Operations that never wait let others run in between") {
     CHECK(first == 1000);
     CHECK(second == 1000);
     CHECK(second_when_first_ended > 900);
+}
+
+TEST_CASE("An operation that another thread schedules as it ends at once is resumed once") {
+    bench test;
+    test.by.scheduled = true;
+    test.loop.run([](bench& in) -> task<> {
+        auto kept = in.make();
+        const auto ended = co_await as_result(std::move(kept));
+        CHECK(ended.value() == 42);
+        co_await in.loop.yield();
+        co_await in.loop.yield();
+    }(test));
+    CHECK(test.by.attempts == 1);
 }

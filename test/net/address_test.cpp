@@ -210,6 +210,26 @@ TEST_CASE("The kernel's form of an address is read and given back") {
           "10.0.0.1:7");
 }
 
+TEST_CASE("What is beyond an address in the kernel's form is not of it") {
+    sockaddr_storage room{};
+    std::memset(&room, 0xff, sizeof room);
+    const auto* const generic = reinterpret_cast<const sockaddr*>(&room);
+    for (const auto& at :
+         {address("192.0.2.1", 80), address("2001:db8::7", 443), address::unix_path("/a/b")}) {
+        std::memcpy(&room, at.raw(), at.raw_size());
+        const bool is_path = at.family() == address::family::unix_path;
+        const auto again =
+            address::from(generic, is_path ? sizeof(sockaddr_un) : sizeof(sockaddr_storage));
+        CHECK(again == at);
+        CHECK(again.raw_size() == at.raw_size());
+    }
+    sockaddr_in padded{};
+    std::memset(&padded, 0xff, sizeof padded);
+    std::memcpy(&padded, address("192.0.2.1", 80).raw(), offsetof(sockaddr_in, sin_zero));
+    CHECK(address::from(reinterpret_cast<const sockaddr*>(&padded), sizeof padded) ==
+          address("192.0.2.1", 80));
+}
+
 TEST_CASE("The longest unix path is the same when the kernel gives it back") {
     auto directory = (std::filesystem::temp_directory_path() / "ringtls-XXXXXX").string();
     REQUIRE(::mkdtemp(directory.data()) != nullptr);

@@ -386,6 +386,23 @@ TEST_CASE("A source address chooses the family of a host's addresses") {
     CHECK((*got)->local_address().host() == "127.0.0.9");
 }
 
+TEST_CASE("A source address leaves out known addresses of another family") {
+    scene s;
+    ending got;
+    const auto four = s.connect({address("::1", s.good.port()), s.good}, got,
+                                connect_options().source(address("127.0.0.9", 0)));
+    s.until(got);
+    REQUIRE(got->has_value());
+    CHECK((*got)->local_address().host() == "127.0.0.9");
+    got.reset();
+    const auto none = s.connect({address("::1", s.good.port())}, got,
+                                connect_options().source(address("127.0.0.9", 0)));
+    REQUIRE(none.ended());
+    REQUIRE_FALSE(got->has_value());
+    CHECK(std::string(got->error().what()) ==
+          "connect: Invalid argument: no address of the source's family");
+}
+
 TEST_CASE("No address, and a delay out of bounds, are refused by name") {
     scene s;
     const auto refusal = [&s](std::vector<address> to, const connect_options& how) {

@@ -20,6 +20,8 @@
 #include <utility>
 #include <vector>
 
+using namespace std::string_view_literals;
+
 namespace {
 
 using ringtls::address;
@@ -133,6 +135,20 @@ TEST_CASE("An address in text asks nobody") {
         const auto whole = look_up(loop, text, got);
         CHECK(whole.ended());
         CHECK(got->has_value());
+    }
+    CHECK(system_names.asked().empty());
+    system_names.let_go();
+}
+
+TEST_CASE("A name with a zero byte in it is none, and asks nobody") {
+    event_loop loop;
+    system_names.hold();
+    for (const auto text : {"192.0.2.7\0.example"sv, "name\0"sv, "\0"sv}) {
+        answer got;
+        const auto whole = look_up(loop, std::string(text), got);
+        REQUIRE(whole.ended());
+        REQUIRE_FALSE(got->has_value());
+        CHECK(got->error().code() == std::error_code(EAI_NONAME, ringtls::resolver_category()));
     }
     CHECK(system_names.asked().empty());
     system_names.let_go();

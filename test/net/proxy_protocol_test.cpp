@@ -415,8 +415,9 @@ TEST_CASE("A header is read from a socket, and not one byte beyond it, however i
 }
 
 TEST_CASE("A bad header is refused as soon as it can be") {
-    for (const auto& sent : {"GET "s, "\x16"s, signature + "\x11", "PROXY TCP9 "s + "1.2.3.4 \r\n",
-                             ipv4_block(std::string(5000, 'x')).substr(0, 16)}) {
+    for (const auto& sent :
+         {"GET "s, "\x16"s, signature + "\x11", "PROXY TCP9"s, "PROXY X"s,
+          "PROXY TCP9 "s + "1.2.3.4 \r\n", ipv4_block(std::string(5000, 'x')).substr(0, 16)}) {
         fixture on;
         on.peer.put(sent);
         on.loop.run([](fixture& f) -> task<> {

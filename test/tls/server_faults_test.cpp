@@ -6,12 +6,27 @@
 
 #include <ringtls/tls/server.hpp>
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <exception>
 #include <span>
 #include <string>
 #include <thread>
+
+namespace {
+std::atomic<int> bad_closes = 0;
+}
+
+/// Takes the place of the C library's in this program.
+extern "C" int close(int fd) {
+    const auto result = static_cast<int>(::syscall(SYS_close, fd));
+    bad_closes += result != 0 && errno == EBADF ? 1 : 0;
+    return result;
+}
 
 namespace ringtls {
 namespace {
@@ -152,6 +167,37 @@ TEST_CASE("each allocation of a connection's life can fail, and costs that conne
     const auto seen = one.counters();
     CHECK(seen.open == 0);
     CHECK(told >= static_cast<int>(seen.failed_handshakes + seen.failed_handlers));
+}
+
+TEST_CASE("each allocation of a server's making can fail, and closes nothing twice") {
+    const memory_of_this_thread safe;
+    event_loop maker;
+    const auto handed_over = listener::bind(maker, {"127.0.0.1", 0});
+    auto how = anywhere;
+    how.listen(handed_over.fd()).threads(2);
+    const auto make = [&how, context = server_context(test::serving())] {
+        test::is_struck = true;
+        bool made = true;
+        try {
+            const server one(context, echo_once, how);
+        } catch (const std::exception&) {
+            made = false;
+        }
+        test::is_struck = false;
+        return made;
+    };
+    bad_closes = 0;
+    allocating_with_new.arm(counts_only);
+    REQUIRE(make());
+    const int count = allocating_with_new.disarm();
+    for (int at = 1; at <= count; ++at) {
+        CAPTURE(at);
+        allocating_with_new.arm(at);
+        static_cast<void>(make());
+        allocating_with_new.disarm();
+        CHECK(bad_closes == 0);
+    }
+    MESSAGE(count << " allocations");
 }
 
 TEST_CASE("each allocation of a server's start and end can fail, which run() throws if it must") {

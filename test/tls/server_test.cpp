@@ -184,6 +184,18 @@ TEST_CASE("a handler need not take a stop_token") {
     CHECK(code_of_run(one) == errc::busy);
 }
 
+TEST_CASE("what a handler takes by reference is there until it has ended") {
+    served on([](stream&& peer, const std::stop_token& stop) -> task<> {
+        co_await peer.loop().yield();
+        auto echoing = echo(std::move(peer), stop);
+        co_await std::move(echoing);
+    });
+    const auto answered = std::make_shared<int>(0);
+    on.run(visit(on.loop, on.at(), on.trust, "by reference", answered));
+    CHECK(*answered == 1);
+    CHECK(on.failures.entries.empty());
+}
+
 TEST_CASE("a handler that throws ends its own connection, and is reported") {
     served on([](stream peer, std::stop_token /*stop*/) -> task<> {
         std::array<std::byte, 1> first;
@@ -462,6 +474,17 @@ TEST_CASE("it listens on several addresses, unix sockets and descriptors, with s
         CHECK(*answered == 15);
         CHECK_THROWS_AS((void)one.local_address(3), std::out_of_range);
         one.stop();
+    }
+}
+
+TEST_CASE("a listener that fails ends the server, the others too") {
+    for (const std::size_t threads : {1, 2}) {
+        event_loop maker;
+        auto ends = listener::bind(maker, anywhere);
+        server one(server_context(test::serving()), echo,
+                   server_options().listen(anywhere).listen(ends.fd()).threads(threads));
+        REQUIRE(::shutdown(ends.fd(), SHUT_RDWR) == 0);
+        CHECK(code_of_run(one) == std::errc::invalid_argument);
     }
 }
 

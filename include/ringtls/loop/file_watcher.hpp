@@ -27,7 +27,8 @@ namespace [[gnu::visibility("default")]] ringtls {
 class file_watcher {
   public:
     /// What the files are like now is where the first change() starts from. A file that is not
-    /// there may appear. Throws error with the system's code if there is no inotify instance left.
+    /// there may appear. Throws error with the system's code if there is no inotify instance left,
+    /// with std::errc::invalid_argument for a recheck that is not more than 0.
     file_watcher(event_loop& loop, std::vector<std::string> paths,
                  loop_clock::duration recheck = std::chrono::minutes(1));
     file_watcher(file_watcher&&) noexcept;

@@ -81,8 +81,9 @@ struct parsed_proxy_header {
 inline constexpr std::size_t proxy_header_limit = 4096;
 
 /// The header that these bytes begin with; nothing: more of them are needed. Throws error with
-/// errc::bad_proxy_header, and a reason, as soon as they cannot become one, or one of at most limit
-/// bytes. The 107 of version 1 (section 2.1) are always enough.
+/// errc::bad_proxy_header, and a reason, as soon as the words that they begin with, or the length,
+/// cannot be those of one, or of one of at most limit bytes; what else is wrong is told of when it
+/// is whole. The 107 of version 1 (section 2.1) are always enough.
 [[nodiscard]] std::optional<parsed_proxy_header>
 parse_proxy_header(std::span<const std::byte> from, std::size_t limit = proxy_header_limit);
 

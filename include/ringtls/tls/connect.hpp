@@ -89,7 +89,7 @@ class [[nodiscard]] tls_connect {
         return std::move(*this);
     }
 
-    /// The task itself, for as_result(), when_all() and spawn().
+    /// The task itself, for as_result() and when_all().
     [[nodiscard]] task<stream> as_task() &&;
 
     auto operator co_await() && {

@@ -60,7 +60,8 @@ struct server_counters {
 /// any.
 class server {
   public:
-    using handler = std::function<task<>(stream, std::stop_token)>;
+    /// What it is given is there until its task has ended, taken by value or not.
+    using handler = std::function<task<>(stream&&, const std::stop_token&)>;
 
     /// Listens from now on, so that local_address() tells the port; run() accepts. Throws error
     /// with the system's code, or std::errc::invalid_argument, naming it, for a limit or a number
@@ -105,7 +106,7 @@ class server {
             if (!serve)
                 return nullptr;
         }
-        return [kept = std::move(serve)](stream peer, const std::stop_token& /*stop*/) {
+        return [kept = std::move(serve)](stream&& peer, const std::stop_token& /*stop*/) {
             return kept(std::move(peer));
         };
     }

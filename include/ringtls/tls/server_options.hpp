@@ -49,7 +49,8 @@ class server_options {
         descriptors_.push_back(fd);
         return *this;
     }
-    /// How. share_port() is the server's own affair; on_pressure() is called besides on_failure().
+    /// How. share_port() is for other processes to have the port, too: the threads share it anyway.
+    /// on_pressure() is called besides on_failure().
     server_options& listening(listen_options how) {
         listening_ = std::move(how);
         return *this;
