@@ -34,6 +34,7 @@ $as_root debootstrap --variant=minbase trixie "$target" $mirror >"$root/build/de
 # shellcheck disable=SC2317 # called by the trap
 forget_mirrors() { $as_root rm -rf "$target"/etc/apt/auth.conf.d "$target"/etc/apt/apt.conf.d/*; }
 trap forget_mirrors EXIT
+trap 'exit 1' HUP INT TERM
 for file in /etc/apt/apt.conf.d/* /etc/apt/auth.conf.d/*; do
     if [ -f "$file" ] && grep -q '^ *\(Acquire\|machine\)' "$file"; then
         $as_root cp "$file" "$target${file%/*}/"

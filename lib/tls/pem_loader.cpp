@@ -85,13 +85,13 @@ int give_passphrase(char* buffer, int size, int /*writing*/, void* asking) {
     throw error(errc::bad_passphrase, "load", std::move(details));
 }
 
-/// What is no key at all is "unsupported" to OpenSSL.
+/// What is no key, or one of a kind that it does not know, is "unsupported" to OpenSSL.
 [[noreturn]] void refuse_key(std::string subject) {
     if (ERR_GET_REASON(ERR_peek_error()) != ERR_R_UNSUPPORTED)
         throw_openssl_error("load", std::move(subject), errc::invalid_pem);
     auto details = std::make_shared<error_details>();
     details->subject = std::move(subject);
-    details->reason = "no private key in it";
+    details->reason = "no private key that can be read";
     details->chain = take_openssl_errors().chain;
     throw error(errc::invalid_pem, "load", std::move(details));
 }

@@ -105,56 +105,53 @@ task<> server_worker::serve() {
     }
     close();
     auto joining = connections.join();
-    const auto left = co_await as_result(
-        joining.within(shared_.options.grace()).cancel_on(shared_.ending.get_token()));
-    if (!left)
+    try {
+        co_await joining.within(shared_.options.grace()).cancel_on(shared_.ending.get_token());
+    } catch (const std::exception&) { // no grace is left, or no memory to say so
         shared_.done.abandoned.fetch_add(connections.size(), std::memory_order_relaxed);
+    }
     if (failure)
         std::rethrow_exception(failure);
 }
 
-/// A lack of memory costs a connection at most.
+/// A lack of memory costs a connection at most. What the kernel has accepted before a stop is taken
+/// after it, for it would be reset if the listener were closed over it; no more than a queue of it,
+/// so that a stop has an end.
 task<> server_worker::accept_all(listener& from, task_group& connections) {
-    for (bool goes_on = true; goes_on;) {
+    int left = shared_.options.listening().backlog();
+    for (bool waits = true;;) {
+        bool goes_on = true;
         std::exception_ptr thrown;
         try {
-            auto accepting = accept_one(from, connections);
-            goes_on = co_await std::move(accepting);
+            auto taking = take(from, connections, waits);
+            goes_on = co_await std::move(taking);
         } catch (...) {
             thrown = std::current_exception();
         }
-        if (!thrown)
-            continue;
-        if (!is_shortage(thrown))
-            std::rethrow_exception(thrown);
-        shared_.report(server_stage::accepting, std::nullopt, thrown);
-        (void)co_await as_result(loop_.sleep(pause).cancel_on(shared_.stopping.get_token()));
+        if (thrown) {
+            if (!is_shortage(thrown))
+                std::rethrow_exception(thrown);
+            shared_.report(server_stage::accepting, std::nullopt, thrown);
+            const auto stop = shared_.stopping.get_token();
+            (void)co_await as_result(loop_.sleep(pause).cancel_on(stop));
+        }
+        if (waits)
+            waits = goes_on;
+        else if (!goes_on || --left <= 0)
+            co_return;
     }
-    auto draining = drain(from, connections);
-    co_await std::move(draining);
 }
 
-/// False after a stop.
-task<bool> server_worker::accept_one(listener& from, task_group& connections) {
-    auto accepted = co_await as_result(from.accept().cancel_on(shared_.stopping.get_token()));
-    if (!accepted && accepted.error().code() == errc::canceled)
+/// One connection, which it waits for until a stop, or not. False if there is none.
+task<bool> server_worker::take(listener& from, task_group& connections, bool waits) {
+    auto accepting = from.accept();
+    const auto how =
+        waits ? accepting.cancel_on(shared_.stopping.get_token()) : accepting.until(loop_.now());
+    auto accepted = co_await as_result(limited(how));
+    if (!accepted && (!waits || accepted.error().code() == errc::canceled))
         co_return false;
     auto admitting = admit(std::move(accepted.value()), connections);
     co_return co_await std::move(admitting);
-}
-
-/// What the kernel has accepted for us would be reset if the listener were closed over it. No more
-/// than a queue of it: a stop has an end.
-task<> server_worker::drain(listener& from, task_group& connections) {
-    for (int most = shared_.options.listening().backlog(); most > 0; --most) {
-        auto accepted = co_await as_result(from.accept().until(loop_.now()));
-        if (!accepted)
-            co_return;
-        auto admitting = admit(std::move(*accepted), connections);
-        const bool admitted = co_await std::move(admitting);
-        if (!admitted)
-            co_return;
-    }
 }
 
 /// False if there is no place for it, and a stop.

@@ -86,9 +86,8 @@ class server_worker {
     class admission;
 
     task<> serve();
-    task<bool> accept_one(listener& from, task_group& connections);
     task<> accept_all(listener& from, task_group& connections);
-    task<> drain(listener& from, task_group& connections);
+    task<bool> take(listener& from, task_group& connections, bool waits);
     task<bool> admit(socket accepted, task_group& connections);
     task<> live(socket accepted, admission held);
     task<> shake_hands(stream& with);

@@ -63,10 +63,10 @@ while IFS=, read -r file cert_reason key_reason; do
 done <<END
 missing.pem,No such file or directory,No such file or directory
 directory,Is a directory,Is a directory
-empty.pem,no start line,no private key in it
-garbage.pem,no start line,no private key in it
+empty.pem,no start line,no private key that can be read
+garbage.pem,no start line,no private key that can be read
 encrypted.key,no start line,encrypted
-cut.pem,(bad end line|bad base64),(no private key in it|bad end line)
+cut.pem,(bad end line|bad base64),(no private key that can be read|bad end line)
 END
 echo short >"$work/short"
 refuses "$work/short: shorter than 32 bytes" server --ticket-secret "$work/short"

@@ -12,10 +12,12 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <exception>
 #include <span>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace {
 std::atomic<int> bad_closes = 0;
@@ -202,29 +204,48 @@ TEST_CASE("each allocation of a server's making can fail, and closes nothing twi
 
 TEST_CASE("each allocation of a server's start and end can fail, which run() throws if it must") {
     const memory_of_this_thread safe;
-    int count = 1;
-    int threw = 0;
-    for (int at = counts_only; at <= count; ++at) {
-        CAPTURE(at);
-        auto how = anywhere;
-        server one(server_context(test::serving()), echo_once, how.threads(2));
-        one.stop();
-        allocating_with_new.arm(at);
-        running on_its_thread(one);
-        on_its_thread.join();
-        const int made = allocating_with_new.disarm();
-        if (at == counts_only) {
-            count = made;
-            CHECK(!on_its_thread.thrown());
+    struct outcome {
+        int allocations = 1;
+        int threw = 0;
+        std::uint64_t accepted = 0;
+    };
+    const auto sweep = [](bool has_queue) {
+        outcome all;
+        for (int at = counts_only; at <= all.allocations; ++at) {
+            CAPTURE(at);
+            auto how = anywhere;
+            server one(server_context(test::serving()), echo_once, how.grace(0s));
+            event_loop loop;
+            std::vector<socket> queue;
+            for (int i = 0; has_queue && i < 3; ++i)
+                queue.push_back(loop.run([](event_loop& on, address to) -> task<socket> {
+                    co_return co_await connect(on, to);
+                }(loop, one.local_address())));
+            one.stop();
+            allocating_with_new.arm(at);
+            running on_its_thread(one);
+            on_its_thread.join();
+            const int made = allocating_with_new.disarm();
+            if (at == counts_only)
+                all.allocations = made;
+            if (on_its_thread.thrown()) {
+                ++all.threw;
+                CHECK(is_lack_of_memory(on_its_thread.thrown()));
+            }
+            CHECK(one.counters().open == 0);
+            all.accepted += one.counters().accepted;
         }
-        if (on_its_thread.thrown()) {
-            ++threw;
-            CHECK(is_lack_of_memory(on_its_thread.thrown()));
-        }
-        CHECK(one.counters().open == 0);
-    }
-    CHECK(count > 0);
-    MESSAGE(count << " allocations, " << threw << " runs that threw");
+        return all;
+    };
+    const auto empty = sweep(false);
+    const auto queue = sweep(true);
+    // What takes a queue's connections costs one of them at most, and run() nothing.
+    CHECK(queue.allocations > empty.allocations);
+    CHECK(queue.threw <= empty.threw);
+    const auto runs = static_cast<std::uint64_t>(queue.allocations + 1 - queue.threw);
+    CHECK(queue.accepted >= 3 * runs);
+    MESSAGE(empty.allocations << " and " << queue.allocations << " allocations, " << empty.threw
+                              << " and " << queue.threw << " runs that threw");
 }
 
 } // namespace ringtls

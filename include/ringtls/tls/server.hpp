@@ -26,7 +26,7 @@ class server_core;
 namespace [[gnu::visibility("default")]] ringtls {
 
 /// What a server has done so far, over all threads. What was gone again when the server came to it,
-/// or had no memory to be served, is accepted and nothing else.
+/// or found no memory to be taken in, is accepted and nothing else.
 struct server_counters {
     std::uint64_t accepted = 0;          ///< connections taken from the kernel
     std::uint64_t refused = 0;           ///< of them, for max_per_address()
@@ -102,8 +102,8 @@ class server {
   private:
     template<class Handler>
     static handler without_token(Handler serve) {
-        if constexpr (std::is_same_v<Handler, std::function<task<>(stream)>>) {
-            if (!serve)
+        if constexpr (requires { serve == nullptr; }) {
+            if (serve == nullptr)
                 return nullptr;
         }
         return [kept = std::move(serve)](stream&& peer, const std::stop_token& /*stop*/) {
