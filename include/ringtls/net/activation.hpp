@@ -23,6 +23,6 @@ struct activated_socket {
 /// the descriptor as its subject, if the variables are malformed or something is handed over that
 /// is not a stream socket that listens, and changes nothing then.
 /// Thread rule: reads the environment (getenv(3)), so call it before threads that change it start.
-[[nodiscard]] std::vector<activated_socket> activated_sockets();
+[[nodiscard, gnu::visibility("default")]] std::vector<activated_socket> activated_sockets();
 
 } // namespace ringtls

@@ -84,7 +84,7 @@ inline constexpr std::size_t proxy_header_limit = 4096;
 /// errc::bad_proxy_header, and a reason, as soon as the words that they begin with, or the length,
 /// cannot be those of one, or of one of at most limit bytes; what else is wrong is told of when it
 /// is whole. The 107 of version 1 (section 2.1) are always enough.
-[[nodiscard]] std::optional<parsed_proxy_header>
+[[nodiscard, gnu::visibility("default")]] std::optional<parsed_proxy_header>
 parse_proxy_header(std::span<const std::byte> from, std::size_t limit = proxy_header_limit);
 
 /// Reads a header, and not one byte beyond it. Completes with what it says.
