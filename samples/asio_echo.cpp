@@ -136,8 +136,12 @@ awaitable<void> serve(server& on, tcp::acceptor listening) {
             continue;
         }
         ++on.connections;
-        ringtls::stream peer(ringtls::socket(on.loop, accepted.release()), on.tls);
-        asio::co_spawn(on.context, echo(on, std::move(peer)), report_failure);
+        try {
+            ringtls::stream peer(ringtls::socket(on.loop, accepted.release()), on.tls);
+            asio::co_spawn(on.context, echo(on, std::move(peer)), report_failure);
+        } catch (const std::exception& thrown) { // this connection's memory; others may have theirs
+            sample::report(name, thrown.what());
+        }
     }
 }
 

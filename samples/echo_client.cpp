@@ -207,8 +207,12 @@ ringtls::endpoint make_endpoint(const options& o) {
     auto to = ringtls::endpoint(o.host, o.port).server_name(o.server_name);
     if (o.session.empty())
         return to;
-    if (const auto kept = sample::read_secret(o.session))
-        to.resume(ringtls::session::deserialize(kept->bytes()));
+    if (const auto kept = sample::read_secret(o.session)) {
+        const auto session = ringtls::session::deserialize(kept->bytes());
+        to.resume(session);
+        if (session.single_use()) // a second use would let an observer link the two
+            ::unlink(o.session.c_str());
+    }
     return to;
 }
 

@@ -219,7 +219,8 @@ int tls_proxy(int argc, char** argv) {
 
     // Two descriptors a connection, and some for each loop and all else.
     const std::size_t others = 100 + 8 * o.threads;
-    const auto room = descriptors > 2 * others ? (descriptors - others) / 2 : others / 2;
+    const auto room = descriptors > 2 * others ? (descriptors - others) / 2
+                                               : std::max<std::size_t>(descriptors / 4, 1);
     auto how = ringtls::server_options()
                    .threads(o.threads)
                    .loops(ringtls::event_loop_options().driver(o.driver))

@@ -11,13 +11,13 @@
 // would otherwise bind it to whatever file has the descriptor's number by then.
 #include "descriptors.hpp"
 #include "driver.hpp"
+#include "thread_number.hpp"
 
 #include <liburing.h>
 #include <poll.h>
 
 #include <array>
 #include <cerrno>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -170,7 +170,7 @@ class io_uring_driver final : public driver, private loop_entry {
     void on(cause why, short events) override;
 
     std::optional<ring> ring_{std::in_place};
-    const std::thread::id maker_ = std::this_thread::get_id();
+    const std::uint64_t maker_ = this_thread_number();
     bool bound_ = false; ///< the ring is this thread's, once it first waits
     event_descriptor wake_{driver_name};
     std::vector<slot> slots_;
@@ -307,7 +307,7 @@ void io_uring_driver::enter(std::optional<std::chrono::nanoseconds> timeout) {
 /// A ring knows one thread, the one that made it: a loop that was made elsewhere gets a new ring
 /// here. Nothing has been submitted to the old one.
 void io_uring_driver::bind() {
-    if (std::this_thread::get_id() != maker_)
+    if (this_thread_number() != maker_)
         ring_.emplace();
     ring_->register_descriptor();
     bound_ = true;

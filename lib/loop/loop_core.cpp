@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "loop_core.hpp"
 
+#include "thread_number.hpp"
+
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <iterator>
@@ -44,6 +47,9 @@ struct std::coroutine_traits<ringtls::detail::root_promise*, ringtls::task<>> {
 namespace ringtls::detail {
 namespace {
 
+/// The kernel adds its own now to a time-out, which has no room for a deadline that never comes.
+constexpr std::chrono::hours longest_wait(24);
+
 root_promise* root_of(task<> work) {
     co_await std::move(work);
 }
@@ -65,8 +71,8 @@ void print_and_terminate(const std::exception_ptr& failure) {
 class loop_core::running {
   public:
     explicit running(loop_core& core) : core_(core) {
-        const auto self = std::this_thread::get_id();
-        auto owner = std::thread::id();
+        const auto self = this_thread_number();
+        std::uint64_t owner = 0;
         if (!core.owner_.compare_exchange_strong(owner, self) && owner != self)
             throw error(errc::wrong_thread, "run");
         if (core.in_run_)
@@ -116,9 +122,17 @@ void loop_core::post(std::function<void()> call) {
 }
 
 void loop_core::stop() noexcept {
-    stopping_.store(true);
     const std::scoped_lock lock(remote_mutex_);
+    stopping_.store(true);
     driver_->wake();
+}
+
+/// Once a stop is seen, stop() does not touch the loop any more, which may be destroyed.
+bool loop_core::take_stop() noexcept {
+    if (!stopping_.load())
+        return false;
+    const std::scoped_lock lock(remote_mutex_);
+    return stopping_.exchange(false);
 }
 
 void loop_core::forget_remotely(loop_entry& entry) noexcept {
@@ -174,7 +188,7 @@ void loop_core::reap() {
 
 void loop_core::run() {
     const running here(*this);
-    while (!stopping_.exchange(false) && !idle())
+    while (!take_stop() && !idle())
         turn(true);
     settle();
 }
@@ -207,7 +221,7 @@ bool loop_core::run_ready() {
     const running here(*this);
     if (!stopping_.load())
         turn(false);
-    const bool stopped = stopping_.exchange(false);
+    const bool stopped = take_stop();
     settle();
     return !stopped && !idle();
 }
@@ -240,7 +254,7 @@ void loop_core::run_to_end(task<> work) {
     main_ = &root;
     main_failure_ = nullptr;
     try {
-        while (!stopping_.exchange(false) && main_)
+        while (!take_stop() && main_)
             turn(true);
     } catch (...) {
         drop_main();
@@ -326,6 +340,7 @@ void loop_core::run_remote() {
     for (auto call = calls.begin(); call != calls.end(); ++call) {
         try {
             (*call)();
+            reap(); // what it has resumed
         } catch (...) {
             const std::scoped_lock lock(remote_mutex_);
             posted_.insert(posted_.begin(), std::make_move_iterator(call + 1),
@@ -337,7 +352,7 @@ void loop_core::run_remote() {
     }
 }
 
-/// Resumes nobody: who is late again at once has to let others run in between.
+/// Resumes no operation itself: who is late again at once has to let others run in between.
 void loop_core::expire() {
     if (timers_.empty())
         return;
@@ -368,7 +383,7 @@ std::optional<std::chrono::nanoseconds> loop_core::time_to_wait() {
         return std::chrono::nanoseconds::zero();
     if (clock_)
         return std::nullopt;
-    return deadline - now;
+    return std::min<loop_clock::duration>(deadline - now, longest_wait);
 }
 
 /// For as long as busy_poll() says after it last had something to do.

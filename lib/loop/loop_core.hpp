@@ -18,13 +18,13 @@
 #include "timer_heap.hpp"
 
 #include <atomic>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace ringtls::detail {
@@ -135,6 +135,7 @@ struct loop_core final : private completion_sink {
             driver_->wake();
         }
     }
+    [[nodiscard]] bool take_stop() noexcept;
     void turn(bool may_wait);
     void go_on_epoll();
     void settle();
@@ -170,7 +171,7 @@ struct loop_core final : private completion_sink {
     root_promise* main_ = nullptr;  ///< the one that run_to_end() waits for
     std::exception_ptr main_failure_;
 
-    std::atomic<std::thread::id> owner_; ///< no thread until it first runs
+    std::atomic<std::uint64_t> owner_ = 0; ///< its thread's number; 0 until it first runs
     bool in_run_ = false;
     std::optional<foreign_watch> watch_; ///< for another loop, if there is one
     bool must_tell_ = false;             ///< it does not know yet that something is asked for

@@ -160,13 +160,15 @@ void operation::on(cause why, short events) {
     }
 }
 
-/// An operation that had used up its turn's budget was not waiting for anything but its turn. One
-/// whose poll the kernel has not been asked about gets one more turn, and no more than one: what it
-/// waits for may be there, and a peer that sends a little every turn must not put the end off.
+/// An operation that waits for its turn alone, for it has used up a budget, gets that turn; so does
+/// one whose poll the kernel has not been asked about: what it waits for may be there. No more than
+/// one: a peer that sends a little every turn must not put the end off. No attempt is made here,
+/// where what it takes would have to wait for its coroutine.
 void operation::expired() noexcept {
-    if (expire() || (next_ == wait_for::next_turn && advance())) {
+    const bool unasked = poll != 0 && look_ == loop_->core().looks();
+    if (expire()) {
         end();
-    } else if (poll != 0 && look_ == loop_->core().looks() && !put_off_) {
+    } else if ((next_ == wait_for::next_turn || unasked) && !put_off_) {
         put_off_ = true;
         loop_->core().schedule_next_turn(*this);
     } else {

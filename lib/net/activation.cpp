@@ -39,12 +39,12 @@ std::optional<std::uint64_t> number_in(const char* variable) {
 /// How many there are, if they are this process's.
 std::uint64_t count() {
     const auto process = number_in("LISTEN_PID");
+    if (!process || *process != static_cast<std::uint64_t>(::getpid()))
+        return 0; // and what else there is, is meant for another
     const auto sockets = number_in("LISTEN_FDS");
-    if (!process || !sockets || *process != static_cast<std::uint64_t>(::getpid()))
-        return 0;
-    if (*sockets > most_sockets)
+    if (sockets && *sockets > most_sockets)
         refuse("LISTEN_FDS", "more than " + std::to_string(most_sockets));
-    return *sockets;
+    return sockets.value_or(0);
 }
 
 std::vector<std::string> names_of(std::uint64_t sockets) {

@@ -186,6 +186,7 @@ int accept_operation::descriptor() const noexcept {
 
 /// A pause is the listener's: it goes on for whoever calls next.
 wait_for accept_operation::attempt() {
+    loop().core().forget(alarm_);
     if (from_->pressure.present && loop().now() < from_->ask_again)
         return pause();
     const int fd = ::accept4(descriptor(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);

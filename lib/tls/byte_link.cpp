@@ -24,8 +24,7 @@ std::shared_ptr<const error_details> said(const char* what, std::string_view cha
     }
 }
 
-/// What the stream above reports of what was thrown below.
-failure failure_of(const std::exception_ptr& thrown) noexcept {
+failure told_by(const std::exception_ptr& thrown) noexcept {
     try {
         std::rethrow_exception(thrown);
     } catch (const error& why) {
@@ -39,6 +38,14 @@ failure failure_of(const std::exception_ptr& thrown) noexcept {
     } catch (...) {
         return {std::make_error_code(std::errc::io_error), nullptr};
     }
+}
+
+/// What the stream above reports of what was thrown below: a failure, whatever code it has.
+failure failure_of(const std::exception_ptr& thrown) noexcept {
+    auto why = told_by(thrown);
+    if (!why)
+        why.code = std::make_error_code(std::errc::io_error);
+    return why;
 }
 
 std::ptrdiff_t refuse(int code) noexcept {

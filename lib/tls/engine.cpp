@@ -370,11 +370,20 @@ int engine::callbacks::client_hello(SSL* ssl, int* alert, void* /*argument*/) {
     return answer;
 }
 
-/// A server that uses the name says so (RFC 6066, section 3).
-int engine::callbacks::server_name(SSL* ssl, int* /*alert*/, void* /*argument*/) {
+/// A server that uses the name says so (RFC 6066, section 3). It is used once: a second ClientHello
+/// is the first one's but for what was asked for (RFC 8446, section 4.1.2), which OpenSSL does not
+/// check of the name. In a resumed TLS 1.2 connection it tells the session's name here.
+int engine::callbacks::server_name(SSL* ssl, int* alert, void* /*argument*/) {
     const engine* const self = of(ssl);
-    const bool used = self && self->questions_ && self->questions_->chose();
-    return used ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+    if (!self || !self->questions_)
+        return SSL_TLSEXT_ERR_NOACK;
+    const bool of_session = SSL_session_reused(ssl) == 1 && !self->is_tls_1_3();
+    if (!of_session && !self->questions_->agrees(
+                           text_or_empty(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)))) {
+        *alert = SSL_AD_ILLEGAL_PARAMETER;
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    }
+    return self->questions_->chose() ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
 
 int engine::callbacks::server_certificate(X509_STORE_CTX* store, void* /*argument*/) {

@@ -191,6 +191,10 @@ struct engine::callbacks {
     /// For SSL_CTX_set_tlsext_ticket_key_evp_cb(3).
     static int ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
                           EVP_MAC_CTX* mac, int seal);
+    /// For SSL_CTX_set_session_ticket_cb(3).
+    static SSL_TICKET_RETURN ticket_opened(SSL* ssl, SSL_SESSION* session,
+                                           const unsigned char* name, std::size_t name_size,
+                                           SSL_TICKET_STATUS status, void* argument);
     /// For SSL_CTX_set_client_hello_cb(3).
     static int client_hello(SSL* ssl, int* alert, void* argument);
     /// For SSL_CTX_set_tlsext_servername_callback(3).

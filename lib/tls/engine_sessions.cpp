@@ -21,7 +21,8 @@ bool engine::keeps_sessions() const noexcept {
 void engine::use_sessions(std::uint16_t port) {
     port_ = port;
     if (const auto kept = context_->sessions()->take(session_key()))
-        static_cast<void>(offer(ssl_.get(), kept.get(), normalized_name(server_name_)));
+        static_cast<void>(
+            offer(ssl_.get(), kept.get(), normalized_name(server_name_), context_->checks_name()));
 }
 
 void engine::resume(const session_state& with) {
@@ -38,7 +39,8 @@ void engine::resume(const session_state& with) {
     if (with.scope != context_->scope())
         refuse("it was made under other settings");
     ERR_clear_error();
-    static_cast<void>(offer(ssl_.get(), copy_of(with.ssl.get()).get(), with.name));
+    static_cast<void>(
+        offer(ssl_.get(), copy_of(with.ssl.get()).get(), with.name, context_->checks_name()));
 }
 
 /// OpenSSL marks one of TLS 1.3 that was resumed as used, until the server sends another.
@@ -77,6 +79,20 @@ int engine::callbacks::ticket_key(SSL* ssl, unsigned char* name, unsigned char* 
     const int answer = self->context_->tickets()->answer(name, iv, cipher, mac, seal == 1);
     // A client of TLS 1.3 uses a ticket once, so that it needs another.
     return seal == 0 && answer == opened && self->is_tls_1_3() ? renew : answer;
+}
+
+/// A client is known by its certificate for as long as that is valid, however often its tickets
+/// have been renewed. Otherwise what OpenSSL would do.
+SSL_TICKET_RETURN engine::callbacks::ticket_opened(SSL* /*ssl*/, SSL_SESSION* session,
+                                                   const unsigned char* /*name*/,
+                                                   std::size_t /*name_size*/,
+                                                   SSL_TICKET_STATUS status, void* /*argument*/) {
+    if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    const X509* const peer = SSL_SESSION_get0_peer(session);
+    if (peer && has_expired(*peer))
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
 
 } // namespace ringtls::detail

@@ -7,6 +7,13 @@
 
 namespace ringtls::detail {
 
+error_mark::error_mark() noexcept {
+    ERR_set_mark();
+}
+error_mark::~error_mark() {
+    ERR_pop_to_mark();
+}
+
 openssl_report take_openssl_errors() {
     openssl_report report;
     const char* data = nullptr;

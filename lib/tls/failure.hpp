@@ -26,6 +26,16 @@ struct openssl_report {
 
 [[nodiscard]] openssl_report take_openssl_errors();
 
+/// Around what the application does inside of a call of OpenSSL's: what it leaves in the error
+/// queue would be taken for the failure of that call (SSL_get_error(3)).
+class error_mark {
+  public:
+    error_mark() noexcept;
+    error_mark(const error_mark&) = delete;
+    error_mark& operator=(const error_mark&) = delete;
+    ~error_mark();
+};
+
 /// Throws error with this code, or OpenSSL's if it is empty, OpenSSL's reason and chain, and the
 /// thing concerned.
 [[noreturn]] void throw_openssl_error(std::string_view operation, std::string subject,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "key_log.hpp"
 
+#include "failure.hpp"
+
 #include <ringtls/base/error.hpp>
 
 #include <fcntl.h>
@@ -37,6 +39,7 @@ key_log::~key_log() {
 /// is no reason to fail a connection.
 void key_log::log(std::string_view line) const noexcept {
     try {
+        const error_mark here;
         if (to_)
             to_(line);
         if (fd_ < 0)

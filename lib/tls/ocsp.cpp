@@ -97,6 +97,7 @@ ocsp_source ocsp_from_file(const std::string& path) {
 }
 
 int staple(SSL* to, const ocsp_source& from) noexcept try {
+    const error_mark here;
     const auto der = from();
     if (der.empty())
         return SSL_TLSEXT_ERR_NOACK;

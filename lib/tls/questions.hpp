@@ -17,6 +17,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -72,7 +73,12 @@ class questions {
         return std::exchange(choice_, nullptr);
     }
     /// The name that the client asked for, before a choice.
-    [[nodiscard]] const std::string& asked_name() const noexcept { return asked_name_; }
+    [[nodiscard]] const std::string& asked_name() const noexcept { return *asked_name_; }
+    /// Whether this is the name that was asked about, if one was. Another ClientHello, after a
+    /// HelloRetryRequest or in a renegotiation, may not ask for another server.
+    [[nodiscard]] bool agrees(std::string_view name) const noexcept {
+        return !asked_name_ || *asked_name_ == name;
+    }
     /// No context that could ask about it is left.
     void forget_hello() noexcept;
     /// Why the handshake was, or is to be, refused.
@@ -110,7 +116,7 @@ class questions {
     std::vector<std::shared_ptr<const context>> asked_;
     std::shared_ptr<const context> choice_;
     bool chose_ = false;
-    std::string asked_name_;
+    std::optional<std::string> asked_name_;
     std::string fingerprint_;
 
     std::optional<verdict> verdict_;

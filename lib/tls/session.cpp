@@ -27,10 +27,7 @@ clock::time_point begin_of(const SSL_SESSION* session) noexcept {
 }
 #endif
 
-/// Without a look at the chain, which was verified when the session was made.
-bool certificate_fits(X509* peer, const std::string& name) {
-    if (!peer || X509_cmp_current_time(X509_get0_notAfter(peer)) < 0)
-        return false;
+bool names(X509* peer, const std::string& name) {
     if (X509_check_ip_asc(peer, name.c_str(), 0) == 1)
         return true;
     constexpr unsigned int rules =
@@ -42,6 +39,10 @@ bool certificate_fits(X509* peer, const std::string& name) {
 
 ssl_session_handle copy_of(const SSL_SESSION* from) {
     return ssl_session_handle(check_openssl(SSL_SESSION_dup(from), "SSL_SESSION_dup"));
+}
+
+bool has_expired(const X509& certificate) noexcept {
+    return X509_cmp_current_time(X509_get0_notAfter(&certificate)) <= 0; // 0: it cannot be read
 }
 
 bool is_single_use(const SSL_SESSION* session) noexcept {
@@ -66,11 +67,13 @@ std::string normalized_name(std::string_view name) {
     return made;
 }
 
-bool offer(SSL* to, SSL_SESSION* own, const std::string& name) {
+bool offer(SSL* to, SSL_SESSION* own, const std::string& name, bool checks_name) {
     if (SSL_SESSION_is_resumable(own) != 1 || expiry_of(own) <= clock::now())
         return false;
+    // Without a look at the chain, which was verified when the session was made.
     const bool verifies = (SSL_get_verify_mode(to) & SSL_VERIFY_PEER) != 0;
-    if (verifies && !certificate_fits(SSL_SESSION_get0_peer(own), name))
+    X509* const peer = SSL_SESSION_get0_peer(own);
+    if (verifies && (!peer || has_expired(*peer) || (checks_name && !names(peer, name))))
         return false;
     check_openssl(SSL_set_session(to, own), "SSL_set_session");
     // Only so does OpenSSL tell what verification said when the session was made.

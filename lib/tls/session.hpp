@@ -29,6 +29,7 @@ struct session_state {
     session_scope scope;
 };
 
+[[nodiscard]] bool has_expired(const X509& certificate) noexcept;
 [[nodiscard]] bool is_single_use(const SSL_SESSION* session) noexcept;
 [[nodiscard]] std::chrono::system_clock::time_point expiry_of(const SSL_SESSION* session) noexcept;
 
@@ -37,8 +38,9 @@ struct session_state {
 
 /// Offers a session, which is the caller's alone, in the connection's handshake if it can be
 /// resumed there: it has not expired, and where the connection verifies, its certificate was
-/// accepted, is valid still and has this name. That is looked at again, whatever it is filed under.
-bool offer(SSL* to, SSL_SESSION* own, const std::string& name);
+/// accepted, is valid still and, unless the context takes any, has this name. That is looked at
+/// again, whatever it is filed under.
+bool offer(SSL* to, SSL_SESSION* own, const std::string& name, bool checks_name);
 
 /// Behind session_cache. Any thread may call.
 class session_store {

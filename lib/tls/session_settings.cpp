@@ -47,6 +47,9 @@ void context::apply_sessions(const server_settings& settings) {
     SSL_CTX_set_timeout(ctx, static_cast<long>(lifetime.count()));
     check_openssl(SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, engine::callbacks::ticket_key),
                   "ticket keys");
+    check_openssl(
+        SSL_CTX_set_session_ticket_cb(ctx, nullptr, engine::callbacks::ticket_opened, nullptr),
+        "ticket callback");
     check_openssl(SSL_CTX_set_num_tickets(ctx, settings.tickets()), "tickets");
     check_openssl(SSL_CTX_set_max_early_data(ctx, settings.early_data()), "early data");
     check_openssl(SSL_CTX_set_recv_max_early_data(ctx, settings.early_data()), "early data");

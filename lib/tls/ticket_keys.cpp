@@ -79,9 +79,10 @@ std::int64_t ticket_key_ring::now() const {
     return std::chrono::floor<std::chrono::seconds>(now_().time_since_epoch()) / period_;
 }
 
-/// Keys that open no more go, and those of this time come.
+/// Keys that open no more go, also those of a clock that was ahead, and those of this time come.
 void ticket_key_ring::turn(std::int64_t at) {
-    std::erase_if(keys_, [at](const ticket_key& key) { return key.period + 1 < at; });
+    std::erase_if(
+        keys_, [at](const ticket_key& key) { return key.period + 1 < at || key.period > at + 1; });
     provide(at);
     if (secret_) {
         provide(at - 1);

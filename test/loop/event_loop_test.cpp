@@ -14,6 +14,7 @@
 #include <csignal>
 #include <exception>
 #include <functional>
+#include <future>
 #include <latch>
 #include <memory>
 #include <optional>
@@ -235,6 +236,24 @@ TEST_CASE("stop() from another thread ends a run that waits") {
     loop.run();
 }
 
+TEST_CASE("A loop may be destroyed as soon as a stop from another thread has ended its run") {
+    for (int round = 0; round < 100; ++round) {
+        std::promise<event_loop*> made;
+        std::thread owner([&made] {
+            event_loop loop;
+            const auto awake = [](event_loop& on) -> task<> {
+                for (;;)
+                    co_await on.yield();
+            };
+            loop.spawn(awake(loop));
+            made.set_value(&loop);
+            loop.run();
+        });
+        made.get_future().get()->stop();
+        owner.join();
+    }
+}
+
 TEST_CASE("run() inside run() fails with busy") {
     event_loop loop;
     std::error_code code;
@@ -269,6 +288,41 @@ TEST_CASE("A loop is made on one thread and run on another") {
     loop.spawn(work());
     std::thread([&] { loop.run(); }).join();
     CHECK(answer == poll_events::readable);
+}
+
+TEST_CASE("A loop may be made by a thread that is gone, whose id the next one has") {
+    std::optional<event_loop> loop;
+    std::thread::id maker;
+    std::thread([&] {
+        loop.emplace();
+        maker = std::this_thread::get_id();
+    }).join();
+    const auto ready = make_eventfd(1);
+    auto answer = poll_events::none;
+    const auto work = [&]() -> task<> {
+        answer = co_await loop->poll(ready.fd(), poll_events::readable);
+    };
+    loop->spawn(work());
+    std::thread::id runner;
+    std::thread([&] {
+        runner = std::this_thread::get_id();
+        CHECK_NOTHROW(loop->run());
+    }).join();
+    WARN(runner == maker); // as glibc has it
+    CHECK(answer == poll_events::readable);
+}
+
+TEST_CASE("A thread that has the id of the one that ran a loop is refused all the same") {
+    event_loop loop;
+    std::thread::id first;
+    std::thread([&] {
+        first = std::this_thread::get_id();
+        loop.run();
+    }).join();
+    std::thread([&] {
+        WARN(std::this_thread::get_id() == first);
+        CHECK(code_of([&] { loop.run(); }) == errc::wrong_thread);
+    }).join();
 }
 
 TEST_CASE("What a spawned task throws reaches the handler, and the loop goes on") {
@@ -344,6 +398,42 @@ TEST_CASE("What waits behind an exception out of run() is not lost") {
     CHECK_THROWS_AS(loop.run(), error);
     CHECK_THROWS_AS(loop.run(), error);
     loop.run();
+}
+
+TEST_CASE("A task that a posted call resumes, and that throws, is reported by that run") {
+    event_loop loop;
+    int reported = 0;
+    loop.on_unhandled([&](const std::exception_ptr&) { ++reported; });
+    gate entrance;
+    const auto work = [&]() -> task<> {
+        co_await entrance.passed();
+        throw std::runtime_error("late");
+    };
+    loop.spawn(work());
+    loop.run([](event_loop& on, gate& opened) -> task<> {
+        co_await on.yield();
+        on.post([&opened] { opened.open(); });
+    }(loop, entrance));
+    CHECK(reported == 1);
+}
+
+TEST_CASE("A sleep for longer than the clock can tell does not end") {
+    manual_clock clock;
+    event_loop loop(event_loop_options().clock(clock));
+    bool ended = false;
+    const auto sleep = [&]() -> started {
+        co_await loop.sleep(std::chrono::hours::max());
+        ended = true;
+    };
+    {
+        const auto sleeping = sleep();
+        clock.advance(24h * 365);
+        loop.run([](event_loop& on) -> task<> {
+            co_await on.yield();
+            co_await on.yield();
+        }(loop));
+    }
+    CHECK_FALSE(ended);
 }
 
 TEST_CASE("Each of two tasks that throw in one turn is reported") {

@@ -564,6 +564,38 @@ TEST_CASE("Operations that never wait let others run in between") {
     CHECK(second_when_first_ended > 900);
 }
 
+TEST_CASE("At its deadline, too, an operation is tried only where its coroutine can be resumed") {
+    bench on;
+    on.by.answers = {wait_for::next_turn};
+    std::stop_source stop;
+    started whole;
+    const auto strike = [&]() -> started {
+        static_cast<void>(co_await as_result(on.loop.sleep(1h).cancel_on(stop.get_token())));
+        whole.destroy(); // ahead of it, in the turn after the deadline
+    };
+    const auto striking = strike();
+    whole = on.start_until(on.clock.now() + 1s);
+    stop.request_stop();
+    on.clock.advance(1s);
+    on.turn();
+    CHECK(whole.ended());
+    CHECK(on.by.attempts == 1);
+    CHECK_FALSE(on.ended.has_value());
+}
+
+TEST_CASE("An operation that has used up its turn has one more at its deadline, and no third") {
+    for (const int more : {0, 1}) {
+        bench on;
+        on.by.answers.assign(1U + static_cast<unsigned>(more), wait_for::next_turn);
+        const auto whole = on.start_until(on.clock.now() + 1s);
+        on.clock.advance(1s);
+        on.turn();
+        REQUIRE(whole.ended());
+        CHECK(on.by.attempts == 2);
+        CHECK(on.ended->has_value() == (more == 0));
+    }
+}
+
 TEST_CASE("An operation that another thread schedules as it ends at once is resumed once") {
     bench test;
     test.by.scheduled = true;

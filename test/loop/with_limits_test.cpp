@@ -346,6 +346,25 @@ TEST_CASE("A stop at the deadline may destroy the frame there and then") {
     CHECK_FALSE(on.ended.has_value());
 }
 
+TEST_CASE("A stop of the caller's may destroy the frame there and then, before others hear of it") {
+    bench on;
+    gate never;
+    started whole;
+    bool heard = false;
+    const auto work = [&](std::stop_token stop) -> task<int> {
+        const std::stop_callback later(stop,
+                                       [&] { heard = true; }); // the last one made comes first
+        const std::stop_callback strike(stop, [&] { whole.destroy(); });
+        co_await never.passed();
+        co_return 1;
+    };
+    whole = on.start(on.by(5s), work);
+    on.parent.request_stop();
+    CHECK(whole.ended());
+    CHECK_FALSE(heard);
+    CHECK_FALSE(on.ended.has_value());
+}
+
 TEST_CASE("run() goes on for the deadline of work that waits for something else") {
     event_loop loop;
     gate never;

@@ -136,6 +136,8 @@ TEST_CASE("There are none without the variables, and none that are another proce
              {{"LISTEN_FDS", "1"}},
              {{"LISTEN_PID", "1"}, {"LISTEN_FDS", "1"}},
              {{"LISTEN_PID", "1"}, {"LISTEN_FDS", "99999"}, {"LISTEN_FDNAMES", "a:b:c"}},
+             {{"LISTEN_PID", "1"}, {"LISTEN_FDS", ""}},
+             {{"LISTEN_FDS", "x"}},
              {{"LISTEN_PID", "own"}, {"LISTEN_FDS", "0"}}})
         CHECK(service(sockets, each).empty());
 }

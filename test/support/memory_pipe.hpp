@@ -106,7 +106,7 @@ class memory_pipe final : public byte_stream {
         co_await pause();
         while (!from.empty()) {
             if (writes == fails_write || out_->ended)
-                throw std::system_error(EPIPE, std::system_category(), "pipe is closed");
+                throw std::system_error(fails_write_with, std::system_category(), "pipe is closed");
             const auto part =
                 from.first(std::min(from.size(), habits_.capacity - out_->bytes_left()));
             out_->data.insert(out_->data.end(), part.begin(), part.end());
@@ -126,6 +126,7 @@ class memory_pipe final : public byte_stream {
     int fails_read = 0;   ///< that call throws; 0: none
     int fails_with = ECONNRESET;
     int fails_write = 0;
+    int fails_write_with = EPIPE;
     int reads = 0; ///< calls
     int writes = 0;
     int written = 0; ///< writes that have completed

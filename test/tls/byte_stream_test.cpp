@@ -356,6 +356,23 @@ TEST_CASE("a code that means to try again is a failure all the same") {
     }
 }
 
+TEST_CASE("what is thrown with the code of success is a failure all the same") {
+    for (const bool reads : {true, false}) {
+        piped link;
+        link.client_below->fails_with = 0;
+        link.client_below->fails_write_with = 0;
+        (reads ? link.client_below->fails_read : link.client_below->fails_write) =
+            (reads ? link.client_below->reads : link.client_below->writes) + 1;
+        if (reads)
+            link.loop.run([](stream& to) -> task<> { co_await to.write("x"); }(link.server));
+        ending how;
+        link.loop.run(reads ? read_and_tell(link.client, how)
+                            : write_and_tell(link.client, test::random_bytes(10), how));
+        REQUIRE(how.failure);
+        CHECK(how.failure->code() == std::errc::io_error);
+    }
+}
+
 TEST_CASE("its failure to write ends writing, and reading goes on") {
     piped link;
     link.client_below->fails_write = link.client_below->writes + 1;

@@ -335,6 +335,36 @@ TEST_CASE("a HelloRetryRequest brings a second ClientHello, and no second questi
     }
 }
 
+TEST_CASE("a second ClientHello cannot ask for another server than the first one did") {
+    for (const bool proceeds : {true, false}) {
+        for (const bool renames : {true, false}) {
+            CAPTURE(renames);
+            event_loop loop;
+            stream* peer = nullptr;
+            const server_context to(test::serving().groups("P-384"));
+            const server_context s(choosing(
+                                       [&](const client_hello&) {
+                                           if (renames)
+                                               SSL_set_tlsext_host_name(peer->native_handle(),
+                                                                        "other.example");
+                                           return proceeds ? client_hello_answer::proceed()
+                                                           : client_hello_answer::use(to);
+                                       },
+                                       &loop)
+                                       .groups("P-384"));
+            const client_context c(test::trusting().groups("x25519:P-384"));
+            test::stream_pair ends(test::connected_pair(loop), c, s);
+            peer = &ends.client;
+            const auto both = meet(loop, ends.client, ends.server);
+            CHECK(is_whole(both) == !renames);
+            CHECK(both.server_info.server_name == (renames ? "" : "localhost"));
+            REQUIRE((both.client && both.client->alert()) == renames);
+            if (renames)
+                CHECK(both.client->alert()->name() == "illegal parameter");
+        }
+    }
+}
+
 TEST_CASE("the chosen context lives as long as its connection, whoever else lets go of it") {
     event_loop loop;
     auto to = std::make_unique<server_context>(test::serving().alpn({"chosen"}));

@@ -4,6 +4,8 @@
 #include "../../lib/tls/pem_loader.hpp"
 #include "../support/visit.hpp"
 
+#include <openssl/bioerr.h>
+#include <openssl/err.h>
 #include <openssl/ocsp.h>
 
 #include <unistd.h>
@@ -125,6 +127,21 @@ TEST_CASE("without a response there is no connection, whyever there is none") {
             CHECK(ended->code() == errc::ocsp_refused);
             CHECK(std::string(ended->what()).ends_with(none));
         }
+    }
+}
+
+TEST_CASE("what callbacks leave in OpenSSL's error queue fails no handshake") {
+    for (const auto version : {tls_version::tls_1_2, tls_version::tls_1_3}) {
+        auto settings = test::serving();
+        settings.staple_ocsp([] {
+            ERR_raise(ERR_LIB_OCSP, OCSP_R_STATUS_EXPIRED);
+            return bytes();
+        });
+        settings.danger_log_keys([](std::string_view) { ERR_raise(ERR_LIB_BIO, BIO_R_IN_USE); });
+        test::loopback link(0, test::only(test::trusting(), version), settings, true);
+        REQUIRE(SSL_set_tlsext_status_type(link.client.native_handle(), TLSEXT_STATUSTYPE_ocsp));
+        CHECK_NOTHROW(test::run_all(link.loop, test::shake_hands(link.client),
+                                    test::shake_hands(link.server)));
     }
 }
 

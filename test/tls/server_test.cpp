@@ -659,6 +659,8 @@ TEST_CASE("options that make no sense are refused by name") {
     CHECK(refused(server_options(some).max_connections(0)) == "max_connections");
     CHECK(refused(server_options(some).max_handshakes(0)) == "max_handshakes");
     CHECK(refused(server_options(some).max_per_address(0)) == "max_per_address");
+    CHECK(server_options(some).grace(std::chrono::hours::max()).grace() ==
+          loop_clock::duration::max());
     CHECK(refused(server_options(some).handshake_within(0s)) == "handshake_within");
     CHECK(refused(server_options(some).idle_within(0s)) == "idle_within");
     CHECK(refused(server_options(some).write_within(0s)) == "write_within");

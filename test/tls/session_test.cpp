@@ -278,9 +278,11 @@ TEST_CASE("whatever it is filed under, a session must fit the connection that it
     const server_context server(test::serving());
     const client_context careless(test::trusting().danger_accept_any_certificate());
     const client_context client(test::trusting());
+    bool checks_name = true;
     const auto offered = [&](const session& with, const client_context& by, const char* name) {
         const detail::ssl_handle ssl(SSL_new(by.native_handle()));
-        return detail::offer(ssl.get(), detail::copy_of(with.state()->ssl.get()).get(), name) &&
+        const auto own = detail::copy_of(with.state()->ssl.get());
+        return detail::offer(ssl.get(), own.get(), name, checks_name) &&
                SSL_get0_session(ssl.get()) != nullptr;
     };
     const auto good = first_session(client, server);
@@ -294,6 +296,27 @@ TEST_CASE("whatever it is filed under, a session must fit the connection that it
     CHECK(!offered(expired, client, "localhost"));
     const auto unverified = first_session(careless, stranger());
     CHECK(!offered(unverified, client, "localhost"));
+    checks_name = false;
+    CHECK(offered(good, client, "elsewhere.example"));
+    CHECK(!offered(expired, client, "localhost"));
+}
+
+TEST_CASE("a client that takes any name resumes under any") {
+    const server_context server(test::serving());
+    const client_context any(test::trusting().danger_accept_any_name().sessions(session_cache()));
+    event_loop loop;
+    for (const bool again : {false, true}) {
+        test::socket_pair ends = test::connected_pair(loop);
+        stream client(std::move(ends.client), any, "elsewhere.example");
+        stream served(std::move(ends.server), server);
+        loop.run([](stream& one, stream& other) -> task<> {
+            co_await when_all(test::shake_hands(one), test::shake_hands(other));
+            co_await other.write("x");
+            std::array<std::byte, 1> got;
+            co_await one.read(got); // and the tickets before it
+        }(client, served));
+        CHECK(client.resumed() == again);
+    }
 }
 
 TEST_CASE("a session comes too late for a handshake that has begun") {

@@ -5,6 +5,9 @@
 
 #include <ringtls/tls/ticket_keys.hpp>
 
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+
 #include <thread>
 #include <vector>
 
@@ -75,6 +78,10 @@ TEST_CASE("a key seals for one period, opens for one more, and is gone then") {
         CHECK(opens(ring, second));
         time_now += 5 * period;
         CHECK(!ring.opening(second.name()));
+        CHECK(opens(ring, ring.sealing()));
+        const auto ahead = ring.sealing();
+        time_now -= 5 * period; // the clock is set right
+        CHECK(!ring.opening(ahead.name()));
         CHECK(opens(ring, ring.sealing()));
     }
 }
@@ -183,6 +190,26 @@ TEST_CASE("a server that asks for certificates does not resume what one that ask
     const auto proven = *visit_once(client, strict).session;
     CHECK(!visit_with(proven, client, open).resumed);
     CHECK(visit_with(proven, client, strict).resumed);
+}
+
+TEST_CASE("a client whose certificate has expired is not resumed") {
+    for (const auto version : {tls_version::tls_1_2, tls_version::tls_1_3}) {
+        for (const char* name : {"client", "expired"}) {
+            CAPTURE(name);
+            const server_context server(
+                test::serving()
+                    .require_client_certificate(pem::file(test::pki("ca.pem")))
+                    .danger_accept_any_purpose());
+            // As if it had expired after it was verified.
+            X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(server.native_handle()),
+                                        X509_V_FLAG_NO_CHECK_TIME);
+            const client_context client(
+                test::only(test::trusting().identify_as(test::named_identity(name)), version));
+            const auto first = visit_once(client, server).session;
+            REQUIRE(first);
+            CHECK(visit_with(*first, client, server).resumed == (name == std::string("client")));
+        }
+    }
 }
 
 TEST_CASE("the number of tickets and the sessions' lifetime are the server's to say") {

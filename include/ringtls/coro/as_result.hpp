@@ -40,7 +40,8 @@ concept task_maker = requires(T&& maker) { std::move(maker).as_task(); };
 } // namespace detail
 
 /// Awaits an operation (with its modifiers, if any) and completes with result<T>: the value, or
-/// the ringtls::error that co_await would have thrown. No exception is thrown on the way.
+/// the ringtls::error that co_await would have thrown. No exception is thrown on the way, but by
+/// task_group::join(), which passes on what a task threw.
 template<class Awaiter>
     requires(detail::result_awaiter<Awaiter> && !std::is_lvalue_reference_v<Awaiter>)
 [[nodiscard]] detail::result_of<Awaiter> as_result(Awaiter&& operation) noexcept {

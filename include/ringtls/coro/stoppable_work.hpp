@@ -29,7 +29,8 @@ class linked_stop {
 
     [[nodiscard]] std::stop_token token() const noexcept { return own_.get_token(); }
 
-    /// True if this is the first request. What it calls may destroy this object.
+    /// True if this is the first request. What it calls may destroy this object, as may what a stop
+    /// of the parent's calls.
     bool request_stop() noexcept {
         const auto kept = own_;
         return kept.request_stop();
@@ -38,7 +39,10 @@ class linked_stop {
   private:
     struct request {
         std::stop_source of;
-        void operator()() const noexcept { of.request_stop(); }
+        void operator()() const noexcept {
+            const auto kept = of;
+            kept.request_stop();
+        }
     };
 
     std::stop_source own_;

@@ -83,7 +83,8 @@ class event_loop_options {
         return *this;
     }
     /// "io_uring" or "epoll", or empty: the environment's RINGTLS_DRIVER, or else io_uring, or
-    /// epoll where the kernel refuses that (event_loop::driver_reason()).
+    /// epoll where the kernel refuses that (event_loop::driver_reason()) for another reason than
+    /// that no descriptor is left.
     event_loop_options& driver(std::string_view name) noexcept {
         driver_ = name;
         return *this;
@@ -127,7 +128,8 @@ struct event_loop_counters {
 class event_loop {
   public:
     /// Throws error: errc::no_driver for a driver that there is not, or if there is none at all;
-    /// the system's code if the kernel refuses the one that was asked for.
+    /// the system's code if the kernel refuses the one that was asked for, or has no descriptor
+    /// left.
     explicit event_loop(const event_loop_options& options = {});
     event_loop(const event_loop&) = delete;
     event_loop& operator=(const event_loop&) = delete;
@@ -135,8 +137,8 @@ class event_loop {
 
     /// Runs until stop() is called, or no spawned task is left, no operation waits and nothing is
     /// posted. Can be called again after either. Throws error with errc::wrong_thread on a second
-    /// thread, with errc::busy inside another run(), and what a posted call or a handler set with
-    /// on_unhandled() throws.
+    /// thread, with errc::busy inside another run(), with the system's code if the kernel refuses
+    /// to wait, and what a posted call or a handler set with on_unhandled() throws.
     void run();
 
     /// Runs until this task has ended; returns what it returned, throws what it threw. Other tasks
@@ -162,14 +164,16 @@ class event_loop {
     /// descriptor() is readable.
     bool run_ready();
 
-    /// Owns and runs a task from the loop's next turn on. What it throws goes to on_unhandled().
+    /// Owns a task, and runs it when those that are ready before it have run, never inside of this
+    /// call. What it throws goes to on_unhandled().
     void spawn(task<> work);
 
     /// From any thread: has the loop call this, on its own thread, in the order of posting. What
     /// is posted after run() has returned waits for the next.
     void post(std::function<void()> call);
 
-    /// From any thread: has run() return after the turn that is under way.
+    /// From any thread: has run() return after the turn that is under way. The loop may be
+    /// destroyed as soon as run() has returned for it.
     void stop() noexcept;
 
     /// Takes what a spawned task throws. The default prints it on stderr and calls
@@ -181,8 +185,9 @@ class event_loop {
     [[nodiscard]] poll_operation poll(int fd, poll_events events) noexcept {
         return {*this, fd, events};
     }
-    [[nodiscard]] sleep_operation sleep(loop_clock::duration time) noexcept {
-        return {*this, detail::later(now(), time)};
+    template<class Rep, class Period>
+    [[nodiscard]] sleep_operation sleep(std::chrono::duration<Rep, Period> time) noexcept {
+        return {*this, detail::later(now(), detail::loop_duration(time))};
     }
     [[nodiscard]] sleep_operation sleep_until(loop_clock::time_point until) noexcept {
         return {*this, until};

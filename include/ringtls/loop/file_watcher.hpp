@@ -31,6 +31,10 @@ class file_watcher {
     /// with std::errc::invalid_argument for a recheck that is not more than 0.
     file_watcher(event_loop& loop, std::vector<std::string> paths,
                  loop_clock::duration recheck = std::chrono::minutes(1));
+    template<class Rep, class Period>
+    file_watcher(event_loop& loop, std::vector<std::string> paths,
+                 std::chrono::duration<Rep, Period> recheck)
+        : file_watcher(loop, std::move(paths), detail::loop_duration(recheck)) {}
     file_watcher(file_watcher&&) noexcept;
     file_watcher& operator=(file_watcher&&) noexcept;
     ~file_watcher();

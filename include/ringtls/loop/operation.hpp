@@ -250,7 +250,8 @@ class basic_operation : public Base {
             throw this->failure(self().bytes_done());
         return self().take_value();
     }
-    /// The value or the error; what as_result() calls. Throws std::bad_alloc alone.
+    /// The value or the error; what as_result() calls. Throws std::bad_alloc alone, unless the
+    /// operation says otherwise.
     result<T> resume_result() {
         if (this->failed())
             return this->failure(self().bytes_done());

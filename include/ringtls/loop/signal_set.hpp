@@ -41,7 +41,8 @@ class signal_set {
     /// be under way.
     ~signal_set();
 
-    /// Several of the same kind that nobody has waited for yet count as one. A cancel loses none.
+    /// Several of the same kind that nobody has waited for yet count as one, but for real-time
+    /// signals (signal(7)). A cancel loses none.
     [[nodiscard]] signal_operation next(event_loop& loop) noexcept { return {loop, fd_}; }
 
   private:

@@ -100,9 +100,9 @@ class task_group {
     task_group& operator=(const task_group&) = delete;
     ~task_group();
 
-    /// Owns and runs a task from the loop's next turn on; called with the group's token then, and
-    /// kept until its task has ended. After a stop it starts all the same, with a token that says
-    /// so.
+    /// Owns a task, and runs it as event_loop::spawn() does; called with the group's token then,
+    /// and kept until its task has ended. After a stop it starts all the same, with a token that
+    /// says so.
     template<stoppable_work Work>
         requires std::is_void_v<work_value<Work>>
     void spawn(Work work) {

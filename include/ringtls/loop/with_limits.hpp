@@ -47,13 +47,13 @@ class deadline_stop final : loop_entry {
 ///     });
 ///
 /// Completes with what the work does, also after the deadline: what it has in spite of a stop is
-/// not thrown away. If it ends with errc::canceled because the deadline had passed, that is thrown
-/// as errc::timed_out, with all else that the error tells; other errors are thrown as they are.
-/// Where the caller's stop came before the deadline, errc::canceled stays. The work starts when
-/// this is awaited, whatever the time: like an operation's, its deadline is looked at only where it
-/// has to wait. Lifetime: what is called is kept until the end, so a lambda that is a coroutine may
-/// capture. Destroying the awaiting frame destroys the work. Memory: a frame besides the work's
-/// own, and a stop state.
+/// not thrown away. If it ends with errc::canceled after the deadline has stopped it, that is
+/// thrown as errc::timed_out, with all else that the error tells; other errors are thrown as they
+/// are. Where the caller's stop came before the deadline, errc::canceled stays. The work starts
+/// when this is awaited, whatever the time: like an operation's, its deadline is looked at only
+/// where it has to wait. Lifetime: what is called is kept until the end, so a lambda that is a
+/// coroutine may capture. Destroying the awaiting frame destroys the work. Memory: a frame besides
+/// the work's own, and a stop state.
 template<stoppable_work Work>
 [[nodiscard]] task<work_value<Work>> with_limits(event_loop& loop, limits by, Work work) {
     detail::deadline_stop deadline(loop, by);

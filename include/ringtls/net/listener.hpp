@@ -111,7 +111,7 @@ class listen_options {
 
 /// How often a listener was short of descriptors or memory.
 struct listener_pressure {
-    bool present = false;       ///< accept() pauses, or would if it were called
+    bool present = false;       ///< the last call of accept4(2) was refused for it
     std::uint64_t episodes = 0; ///< times that it began
     std::uint64_t refusals = 0; ///< calls of accept4(2) that were refused for it
 };

@@ -10,7 +10,9 @@ enum class channel_binding_type {
     /// extended master secret (RFC 7627).
     tls_exporter,
     /// "tls-server-end-point" (RFC 5929, section 4): the hash of the server's certificate. Not of
-    /// certificates whose signature has no hash of its own, such as Ed25519's.
+    /// certificates whose signature has no hash of its own, such as Ed25519's. Of a resumed
+    /// connection the client takes the certificate that it once verified and the server the one
+    /// that it has: they differ if the server has several, or has another since.
     tls_server_end_point,
 };
 

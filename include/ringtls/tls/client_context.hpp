@@ -53,7 +53,8 @@ class client_settings final : public tls_settings<client_settings>,
     }
     /// Keeps sessions in this cache and resumes them: unless set, each connection starts anew, and
     /// nobody can tell that two were the same client's. A resumed handshake sends no certificates;
-    /// what was verified then counts for as long as the session lives.
+    /// what was verified then counts for as long as the session lives, and those that the server
+    /// sends in resumed connections: until the certificate expires, if it goes on so.
     client_settings& sessions(session_cache cache) {
         sessions_ = std::move(cache);
         return *this;

@@ -15,7 +15,8 @@ struct connection_info {
     std::string cipher;      ///< "TLS_AES_256_GCM_SHA384"
     std::string group;       ///< "x25519"; empty where the key exchange had none
     std::string alpn;        ///< RFC 7301
-    std::string server_name; ///< RFC 6066, section 3: what the client asked for
+    std::string server_name; ///< RFC 6066, section 3: what the client asked for; of a resumed TLS
+                             ///< 1.2 connection, what the server acknowledged when it was made
     std::string ja4;         ///< of the client; empty unless server_settings::fingerprint_clients()
     bool resumed = false;
     long verify_code = 0;            ///< X509_V_OK, or X509_V_ERR_...

@@ -67,7 +67,7 @@ class server_settings final : public tls_settings<server_settings>,
     /// Accepts so many bytes of early data (RFC 8446, section 2.3), for stream::read_early(): none
     /// unless set. OpenSSL keeps sessions of TLS 1.3 in this context's memory then, to let each be
     /// used once (RFC 8446, section 8.1), and no other context can resume them. invalid_setting if
-    /// tickets() is 0.
+    /// tickets() is 0. Nothing for `server`, which shakes hands before its handler is called.
     server_settings& early_data(std::uint32_t bytes) noexcept {
         early_data_ = bytes;
         return *this;
@@ -98,7 +98,9 @@ class server_settings final : public tls_settings<server_settings>,
         return *this;
     }
     /// How long a session can be resumed: 2 hours unless set; from a second to 7 days (RFC 8446,
-    /// section 4.6.1), and no longer than the ticket keys' period.
+    /// section 4.6.1), and no longer than the ticket keys' period. A resumed connection makes new
+    /// sessions, which last as long again, but of a client whose certificate has expired none is
+    /// resumed from its ticket.
     server_settings& session_lifetime(std::chrono::seconds lifetime) noexcept {
         session_lifetime_ = lifetime;
         return *this;

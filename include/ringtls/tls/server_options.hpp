@@ -44,7 +44,8 @@ class server_options {
         return *this;
     }
     /// Takes connections of a stream socket that listens already, such as an activated_socket. The
-    /// server duplicates it, and leaves this descriptor to the caller.
+    /// server duplicates it, leaves this descriptor to the caller, and makes the socket
+    /// non-blocking for all who share it.
     server_options& listen(int fd) {
         descriptors_.push_back(fd);
         return *this;
@@ -85,24 +86,28 @@ class server_options {
     }
 
     /// For the whole handshake. 10 s unless set.
-    server_options& handshake_within(loop_clock::duration time) noexcept {
-        handshake_limit_ = time;
+    template<class Rep, class Period>
+    server_options& handshake_within(std::chrono::duration<Rep, Period> time) noexcept {
+        handshake_limit_ = detail::loop_duration(time);
         return *this;
     }
     /// For each operation that reads (stream::limit_waits()): how long a connection may be idle. 5
     /// minutes unless set.
-    server_options& idle_within(loop_clock::duration time) noexcept {
-        idle_limit_ = time;
+    template<class Rep, class Period>
+    server_options& idle_within(std::chrono::duration<Rep, Period> time) noexcept {
+        idle_limit_ = detail::loop_duration(time);
         return *this;
     }
     /// For each operation that writes or closes. A minute unless set.
-    server_options& write_within(loop_clock::duration time) noexcept {
-        write_limit_ = time;
+    template<class Rep, class Period>
+    server_options& write_within(std::chrono::duration<Rep, Period> time) noexcept {
+        write_limit_ = detail::loop_duration(time);
         return *this;
     }
     /// How long handlers may go on after server::stop(). 10 s unless set.
-    server_options& grace(loop_clock::duration time) noexcept {
-        grace_ = time;
+    template<class Rep, class Period>
+    server_options& grace(std::chrono::duration<Rep, Period> time) noexcept {
+        grace_ = detail::loop_duration(time);
         return *this;
     }
 

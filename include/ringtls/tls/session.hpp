@@ -57,7 +57,8 @@ class session {
 };
 
 /// Where client contexts keep the sessions of their streams: by server name, port of the socket's
-/// peer (0 if there is none yet, as with connect_options::fast_open()) and settings. Contexts that
+/// peer (0 if there is none yet, as with connect_options::fast_open(), or none at all: over a unix
+/// socket or a byte_stream) and settings. Contexts that
 /// share a cache resume each other's sessions only if their settings agree in all that a session is
 /// bound to.
 ///

@@ -82,8 +82,9 @@ class stream {
 
     /// Offers a session in the handshake, which must not have begun. Whether the server took it is
     /// told by resumed(). Throws error with errc::session_refused if it was made for another name
-    /// or under other settings, or too late; one that has expired is not offered. Of a client whose
-    /// context has a session_cache, this takes the place of the cache's.
+    /// or under other settings, or too late; one that has expired, or whose certificate has or was
+    /// not accepted, is not offered. Of a client whose context has a session_cache, this takes the
+    /// place of the cache's.
     void resume(const ringtls::session& with);
 
     /// Completes when the connection is established and, on a client, the server's certificate
