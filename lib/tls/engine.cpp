@@ -374,12 +374,12 @@ int engine::callbacks::client_hello(SSL* ssl, int* alert, void* /*argument*/) {
 /// is the first one's but for what was asked for (RFC 8446, section 4.1.2), which OpenSSL does not
 /// check of the name. In a resumed TLS 1.2 connection it tells the session's name here.
 int engine::callbacks::server_name(SSL* ssl, int* alert, void* /*argument*/) {
-    const engine* const self = of(ssl);
+    engine* const self = of(ssl);
     if (!self || !self->questions_)
         return SSL_TLSEXT_ERR_NOACK;
     const bool of_session = SSL_session_reused(ssl) == 1 && !self->is_tls_1_3();
-    if (!of_session && !self->questions_->agrees(
-                           text_or_empty(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)))) {
+    const char* const name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    if (!of_session && !self->questions_->agrees(name ? name : "")) {
         *alert = SSL_AD_ILLEGAL_PARAMETER;
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     }

@@ -134,6 +134,13 @@ void questions::about_hello(const std::shared_ptr<const context>& by) {
         begin(ask_hello(*this, by, *std::move(hello)));
 }
 
+bool questions::agrees(std::string_view name) noexcept {
+    if (!asked_name_ || *asked_name_ == name)
+        return true;
+    pose([&] { refuse(SSL_AD_ILLEGAL_PARAMETER, "a second ClientHello names another server"); });
+    return false;
+}
+
 void questions::forget_hello() noexcept {
     std::vector<std::byte>().swap(hello_);
     asked_.clear();
@@ -257,6 +264,8 @@ int questions::certificate(const std::shared_ptr<const context>& by, const std::
             const char* const asked_for = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
             if (SSL_is_server(ssl) == 1 && asked_for)
                 request.server_name = asked_for;
+            if (SSL_is_server(ssl) == 1 && !asked_name_)
+                asked_name_ = request.server_name;
             const auto* const authorities = SSL_get0_peer_CA_list(ssl);
             for (int i = 0; i < sk_X509_NAME_num(authorities); ++i)
                 request.authorities.push_back(name_text(sk_X509_NAME_value(authorities, i)));

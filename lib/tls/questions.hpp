@@ -74,11 +74,10 @@ class questions {
     }
     /// The name that the client asked for, before a choice.
     [[nodiscard]] const std::string& asked_name() const noexcept { return *asked_name_; }
-    /// Whether this is the name that was asked about, if one was. Another ClientHello, after a
-    /// HelloRetryRequest or in a renegotiation, may not ask for another server.
-    [[nodiscard]] bool agrees(std::string_view name) const noexcept {
-        return !asked_name_ || *asked_name_ == name;
-    }
+    /// Whether this is the name that was asked about, if one was; the ClientHello is refused if
+    /// not. Another one, after a HelloRetryRequest or in a renegotiation, may not be for another
+    /// server.
+    [[nodiscard]] bool agrees(std::string_view name) noexcept;
     /// No context that could ask about it is left.
     void forget_hello() noexcept;
     /// Why the handshake was, or is to be, refused.

@@ -336,31 +336,49 @@ TEST_CASE("a HelloRetryRequest brings a second ClientHello, and no second questi
 }
 
 TEST_CASE("a second ClientHello cannot ask for another server than the first one did") {
-    for (const bool proceeds : {true, false}) {
+    enum class asked_for { context, none, identity };
+    for (const auto what : {asked_for::context, asked_for::none, asked_for::identity}) {
         for (const bool renames : {true, false}) {
+            CAPTURE(static_cast<int>(what));
             CAPTURE(renames);
             event_loop loop;
             stream* peer = nullptr;
+            const auto rename = [&] {
+                if (renames)
+                    SSL_set_tlsext_host_name(peer->native_handle(), "other.example");
+            };
             const server_context to(test::serving().groups("P-384"));
-            const server_context s(choosing(
-                                       [&](const client_hello&) {
-                                           if (renames)
-                                               SSL_set_tlsext_host_name(peer->native_handle(),
-                                                                        "other.example");
-                                           return proceeds ? client_hello_answer::proceed()
-                                                           : client_hello_answer::use(to);
-                                       },
-                                       &loop)
-                                       .groups("P-384"));
-            const client_context c(test::trusting().groups("x25519:P-384"));
+            auto settings = test::serving();
+            if (what == asked_for::identity)
+                settings.on_certificate_needed([&](const certificate_request&) {
+                    rename();
+                    return []() -> task<std::optional<identity>> { co_return std::nullopt; }();
+                });
+            else
+                settings = choosing(
+                    [&](const client_hello&) {
+                        rename();
+                        return what == asked_for::none ? client_hello_answer::proceed()
+                                                       : client_hello_answer::use(to);
+                    },
+                    &loop);
+            const server_context s(settings.groups("P-384"));
+            const client_context c(
+                test::only(test::trusting(), tls_version::tls_1_3).groups("x25519:P-384"));
             test::stream_pair ends(test::connected_pair(loop), c, s);
             peer = &ends.client;
             const auto both = meet(loop, ends.client, ends.server);
             CHECK(is_whole(both) == !renames);
             CHECK(both.server_info.server_name == (renames ? "" : "localhost"));
-            REQUIRE((both.client && both.client->alert()) == renames);
-            if (renames)
-                CHECK(both.client->alert()->name() == "illegal parameter");
+            REQUIRE(both.server.has_value() == renames);
+            REQUIRE(both.client.has_value() == renames);
+            if (!renames)
+                continue;
+            CHECK(both.server->code() == errc::handshake_refused);
+            CHECK(std::string(both.server->what())
+                      .ends_with("a second ClientHello names another server"));
+            REQUIRE(both.client->alert());
+            CHECK(both.client->alert()->name() == "illegal parameter");
         }
     }
 }

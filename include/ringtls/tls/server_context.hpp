@@ -100,7 +100,7 @@ class server_settings final : public tls_settings<server_settings>,
     /// How long a session can be resumed: 2 hours unless set; from a second to 7 days (RFC 8446,
     /// section 4.6.1), and no longer than the ticket keys' period. A resumed connection makes new
     /// sessions, which last as long again, but of a client whose certificate has expired none is
-    /// resumed from its ticket.
+    /// resumed from its ticket (with early data, sessions are not in tickets).
     server_settings& session_lifetime(std::chrono::seconds lifetime) noexcept {
         session_lifetime_ = lifetime;
         return *this;
