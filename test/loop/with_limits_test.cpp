@@ -352,8 +352,8 @@ TEST_CASE("A stop of the caller's may destroy the frame there and then, before o
     started whole;
     bool heard = false;
     const auto work = [&](std::stop_token stop) -> task<int> {
-        const std::stop_callback later(stop,
-                                       [&] { heard = true; }); // the last one made comes first
+        const std::stop_callback later(stop, [&] { heard = true; });
+        // Made last, called first.
         const std::stop_callback strike(stop, [&] { whole.destroy(); });
         co_await never.passed();
         co_return 1;
